@@ -1,0 +1,3 @@
+module github.com/cactuscon/saguarota
+
+go 1.26
