@@ -1,0 +1,388 @@
+// Package devserver serves a source tree to boards while it is being worked
+// on: save a file, and the next board that polls is offered it.
+//
+//	/ota/versions.json   the manifest, built from the tree at each request
+//	/ota/<path>          every file of the release
+//	/ota/, /ota/<dir>/   listings in the manner of nginx, for boards that crawl
+//
+// What is served is what the manifest lists: a path that leads out of the tree,
+// also by way of a link, or to a file that the filters leave out, does not
+// exist. An answer carries the SHA-256 of the file as its strong ETag, and
+// never a byte of another state of the file, so a download that is resumed with
+// If-Range ends in one state or starts over.
+//
+// It is a tool for a desk, not for a fleet: it speaks plain HTTP, lets everybody
+// in and reads the tree for every poll.
+package devserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cactuscon/saguarota/manifest"
+)
+
+// ManifestName is the name under which the manifest is served. A file of that
+// name at the top of the tree is never part of a release: see manifest.Scanner.
+const ManifestName = "versions.json"
+
+// prefix is what every path starts with.
+const prefix = "/ota/"
+
+// Config says what to serve. Dir and Options must be set.
+type Config struct {
+	Dir     string           // the source tree
+	Options manifest.Options // which files make up the release; see New for what is overruled
+
+	Key            []byte // signs the manifest, if there is one
+	SignatureField string // where the signature goes; empty means manifest.DefaultSignatureField
+	Indent         int    // of the manifest, as manifest.Encode takes it
+
+	// Log is called for every request after it was answered, and for what
+	// happens besides, never twice at the same time. It may be nil.
+	Log func(Event)
+
+	// Now tells the time, for the log only. Nil means time.Now.
+	Now func() time.Time
+}
+
+// Server answers the requests of boards. It is an http.Handler; Serve runs it
+// with limits that suit slow boards. It is safe for concurrent use.
+type Server struct {
+	config  Config
+	dir     string // absolute, without links; clients are not told
+	scanner *manifest.Scanner
+	boards  boards
+	limits  limits
+
+	logging sync.Mutex
+	warned  map[string]bool // guarded by logging
+}
+
+// New returns a server for a source tree. It fails if there is no folder at
+// config.Dir or if the options make no sense; whether a manifest can be built
+// from the tree shows with each request anew.
+//
+// Two of the options are the server's: NoOutsideLinks is set whatever it was,
+// and Warn's messages go to Log, each once.
+func New(config Config) (*Server, error) {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Log == nil {
+		config.Log = func(Event) {}
+	}
+	if config.SignatureField == "" {
+		config.SignatureField = manifest.DefaultSignatureField
+	}
+	if config.Key != nil && len(config.Key) == 0 {
+		return nil, fmt.Errorf("serve %s: %w", config.Dir, manifest.ErrEmptyKey)
+	}
+	s := &Server{
+		config: config,
+		boards: boards{known: make(map[string]*progress)},
+		limits: defaultLimits,
+		warned: make(map[string]bool),
+	}
+	dir, err := filepath.Abs(config.Dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("serve %s: %w", config.Dir, err)
+	}
+	s.dir = dir
+	options := config.Options
+	options.NoOutsideLinks = true
+	options.Warn = s.warn
+	s.scanner, err = manifest.NewScanner(dir, options)
+	if err != nil {
+		return nil, fmt.Errorf("serve %s: %w", config.Dir, err)
+	}
+	return s, nil
+}
+
+// Manifest builds the manifest that a board which asks now would be given.
+// Files that did not change since the last time are not read again.
+func (s *Server) Manifest(ctx context.Context) (*manifest.Manifest, error) {
+	m, err := s.scanner.Build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.SignatureField = s.config.SignatureField
+	if s.config.Key != nil {
+		if err := m.Sign(s.config.Key); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// ServeHTTP answers one request and logs it.
+func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	start := s.config.Now()
+	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+		c.unanswered.Store(false)
+	}
+	w := &response{ResponseWriter: rw, stall: s.limits.stall}
+	if r.ContentLength != 0 {
+		// Nothing here takes a body. net/http reads it to the end nevertheless
+		// before the next request, and must not wait for that for ever.
+		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(s.limits.header))
+	}
+
+	event := Event{
+		Remote: remoteHost(r.RemoteAddr),
+		Board:  boardName(r.UserAgent()),
+		Method: printable(r.Method, maxShownMethod),
+		Path:   printable(r.RequestURI, maxShownPath),
+	}
+	note := s.answer(w, r, event.Remote+" "+event.Board)
+	if trouble := w.trouble(); trouble != "" {
+		note = strings.TrimSuffix(trouble+", "+note, ", ")
+	}
+	event.Note = note
+	event.Status = w.status
+	event.Bytes = w.bytes
+	event.Time = s.config.Now()
+	event.Duration = event.Time.Sub(start)
+	s.log(event)
+}
+
+// answer answers a request and returns what the log should say of it besides
+// the status. client tells who asks.
+func (s *Server) answer(w *response, r *http.Request, client string) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		h := w.Header()
+		h.Set("Allow", allowed)
+		h.Set("Access-Control-Allow-Methods", allowed)
+		h.Set("Access-Control-Allow-Headers", "If-None-Match, If-Range, Range")
+		w.WriteHeader(http.StatusNoContent)
+		return ""
+	default:
+		w.Header().Set("Allow", allowed)
+		w.fail(http.StatusMethodNotAllowed, "only GET, HEAD and OPTIONS are answered here")
+		return ""
+	}
+
+	if r.URL.Path+"/" == prefix {
+		s.redirect(w, r)
+		return ""
+	}
+	path, ok := releasePath(r.URL)
+	switch {
+	case !ok:
+		w.fail(http.StatusNotFound, "not found; the release is below "+prefix)
+		return ""
+	case path == ManifestName:
+		return s.serveManifest(w, r, client)
+	case path == "" || strings.HasSuffix(path, "/"):
+		return s.serveListing(w, r, client, strings.TrimSuffix(path, "/"))
+	}
+	return s.serveFile(w, r, client, path)
+}
+
+// allowed lists the methods that are answered.
+const allowed = "GET, HEAD, OPTIONS"
+
+// releasePath returns the path within the release that a URL asks for: "" for
+// the release itself, with "/" at its end for a folder. It is false for a URL
+// that is not below /ota/ or that hides a separator or the like in an escape.
+// Whether such a file exists is another question, which manifest.Scanner answers.
+func releasePath(u *url.URL) (string, bool) {
+	path, ok := strings.CutPrefix(u.Path, prefix)
+	if !ok {
+		return "", false
+	}
+	// u.Path is unescaped once. A separator must have been written as itself.
+	escaped := strings.ToLower(u.RawPath)
+	if strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") {
+		return "", false
+	}
+	if path == "" {
+		return "", true
+	}
+	return path, manifest.CheckPath(strings.TrimSuffix(path, "/")) == nil
+}
+
+// serveManifest answers with the manifest.
+func (s *Server) serveManifest(w *response, r *http.Request, client string) string {
+	m, err := s.Manifest(r.Context())
+	var body []byte
+	if err == nil {
+		body, err = m.Encode(s.config.Indent)
+	}
+	if err != nil {
+		return s.broken(w, "the manifest could not be built", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	etag := quoteSum(sha256.Sum256(body))
+	serveContent(w, r, etag, bytes.NewReader(body))
+	if r.Method != http.MethodGet {
+		return ""
+	}
+	s.boards.started(client, s.config.Now())
+	return s.boards.polled(r.Header.Get("If-None-Match"), etag, m.Version, len(m.Files))
+}
+
+// serveFile answers with a file of the release, or sends the client on if it is
+// a folder.
+func (s *Server) serveFile(w *response, r *http.Request, client, path string) string {
+	file, err := s.scanner.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.scanner.ReadDir(path); err == nil {
+			s.redirect(w, r)
+			return ""
+		}
+		w.fail(http.StatusNotFound, "not found: no file of the release has this path")
+		return ""
+	}
+	if err != nil {
+		return s.broken(w, "the file could not be opened", err)
+	}
+	defer file.Close()
+	c, err := newContent(r.Context(), file)
+	if err != nil {
+		return s.broken(w, "the file could not be read", err)
+	}
+	w.Header().Set("Content-Type", contentType(path))
+	serveContent(w, r, c.etag(), c)
+
+	note := ""
+	if r.Method == http.MethodGet && (w.status == http.StatusOK || w.status == http.StatusPartialContent) {
+		note = s.boards.fetched(client, path, w.bytes, s.config.Now())
+	}
+	if c.failed != nil {
+		note = "connection cut: " + printableError(c.failed) + ", " + note
+	}
+	return note
+}
+
+// contentType returns the type under which the original server sent a file.
+func contentType(path string) string {
+	switch {
+	case strings.HasSuffix(path, ".py"):
+		return "text/plain"
+	case strings.HasSuffix(path, ".json"):
+		return "application/json"
+	}
+	return "application/octet-stream"
+}
+
+// serveListing answers with the listing of a folder of the release.
+func (s *Server) serveListing(w *response, r *http.Request, client, path string) string {
+	found, err := s.scanner.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		w.fail(http.StatusNotFound, "not found: no folder of the release has this path")
+		return ""
+	}
+	if err != nil {
+		return s.broken(w, "the folder could not be read", err)
+	}
+	var entries []entry
+	for _, e := range found {
+		entries = append(entries, entry{name: e.Name, dir: e.Info.IsDir(), size: e.Info.Size(), modified: e.Info.ModTime()})
+	}
+	// As nginx sorts: folders first.
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		switch {
+		case a.dir == b.dir:
+			return strings.Compare(a.name, b.name)
+		case a.dir:
+			return -1
+		}
+		return 1
+	})
+	body := listing(r.URL.Path, entries)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	serveContent(w, r, quoteSum(sha256.Sum256(body)), bytes.NewReader(body))
+	if r.Method == http.MethodGet && path == "" {
+		s.boards.started(client, s.config.Now())
+	}
+	return "listing, " + plural(len(entries), "entry", "entries")
+}
+
+// serveContent answers with a whole body or the ranges of it that are asked
+// for. There is no Last-Modified on purpose: a second is too coarse a date to
+// resume by.
+func serveContent(w *response, r *http.Request, etag string, body io.ReadSeeker) {
+	w.Header().Set("ETag", etag)
+	http.ServeContent(w, r, "", time.Time{}, body)
+}
+
+// redirect sends a client that left out the "/" at the end of a folder to the
+// folder. The URL is a whole one, as nginx makes it: MicroPython's requests
+// module follows no other.
+func (s *Server) redirect(w *response, r *http.Request) {
+	target := url.URL{Path: r.URL.Path + "/", RawQuery: r.URL.RawQuery}
+	if r.Host != "" {
+		target.Scheme, target.Host = "http", r.Host
+	}
+	w.Header().Set("Location", target.String())
+	w.fail(http.StatusMovedPermanently, "this is a folder: "+prefix+"… has a \"/\" at its end")
+}
+
+// broken answers a request that failed for a reason of this side's. The client
+// is told the reason, but not where on this machine the tree is.
+func (s *Server) broken(w *response, what string, err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "the client went away"
+	}
+	reason := strings.NewReplacer(s.dir+string(filepath.Separator), "", s.dir, "the tree").Replace(err.Error())
+	w.fail(http.StatusInternalServerError, what+": "+reason)
+	return what + ": " + printableError(err)
+}
+
+// printableError returns an error's text as one line. It holds names of files,
+// and those can be anything.
+func printableError(err error) string { return printableText(err.Error()) }
+
+// printableText returns a message as one line.
+func printableText(message string) string {
+	return printable(strings.ReplaceAll(message, "\n", "; "), maxShownText)
+}
+
+// log passes an event on.
+func (s *Server) log(e Event) {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	s.config.Log(e)
+}
+
+// maxWarnings bounds how many different warnings are remembered.
+const maxWarnings = 1000
+
+// warn logs a warning about the tree, once: it comes up with every poll.
+func (s *Server) warn(message string) {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	if s.warned[message] || len(s.warned) == maxWarnings {
+		return
+	}
+	s.warned[message] = true
+	s.config.Log(Event{Time: s.config.Now(), Note: "warning: " + printableText(message)})
+}
+
+// remoteHost returns an address without its port.
+func remoteHost(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return printable(addr, maxShownBoard)
+	}
+	return host
+}
