@@ -1,12 +1,15 @@
-// Command saguarota is the host's half of SaguarOTA: it makes the manifest of
+// Command saguarota is the host's half of SaguarOTA: it writes the manifest of
 // a release, and serves releases to boards while they are developed.
 package main
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // version is set by the linker in released builds.
 var version = "0.2.0"
 
 func main() {
-	os.Exit(run())
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
