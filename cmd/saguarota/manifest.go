@@ -100,6 +100,9 @@ func writeManifest(ctx context.Context, cmd *cobra.Command, src string, o manife
 	if err != nil {
 		return err
 	}
+	if o.tree.previous != "" && options.Previous == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s does not exist, so this is the first release\n", o.tree.previous)
+	}
 	options.Warn = func(message string) { fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", message) }
 	key, err := o.tree.key()
 	if err != nil {

@@ -28,10 +28,13 @@ type treeFlags struct {
 	authKeyFile     string
 	authKeyEnv      string
 	signatureField  string
+
+	flags *pflag.FlagSet // to tell an empty key from none
 }
 
 // add puts the options into a command's set, with the defaults of the manifest package.
 func (t *treeFlags) add(flags *pflag.FlagSet) {
+	t.flags = flags
 	d := manifest.DefaultOptions()
 	flags.StringSliceVar(&t.extensions, "ext", d.Extensions, "extensions of the files to release")
 	flags.StringSliceVar(&t.excludePrefixes, "exclude-prefix", d.ExcludePrefixes, "leave out files whose name starts so")
@@ -73,41 +76,49 @@ func (t *treeFlags) options() (manifest.Options, error) {
 	defer file.Close()
 	o.Previous, err = manifest.ReadField(file, t.signatureField)
 	if err != nil {
-		return o, fmt.Errorf("read the previous manifest %s: %w", t.previous, err)
+		return o, withHint(fmt.Errorf("read the previous manifest %s: %w", t.previous, err),
+			"restore it from the last release; without --previous, boards may not notice what changed")
 	}
 	return o, nil
 }
 
-// key returns the secret that signs the manifest, nil if there is none.
+// key returns the secret that signs the manifest, nil if there is none. A
+// secret that is given but empty is an error: it would look like a signature
+// and protect nothing.
 func (t *treeFlags) key() ([]byte, error) {
-	var keys []string
-	if t.authKey != "" {
-		keys = append(keys, t.authKey)
+	var given []string
+	for _, name := range []string{"auth-key", "auth-key-file", "auth-key-env"} {
+		if t.flags.Changed(name) {
+			given = append(given, "--"+name)
+		}
 	}
-	if t.authKeyFile != "" {
+	if len(given) == 0 {
+		return nil, nil
+	}
+	if len(given) > 1 {
+		return nil, fmt.Errorf("more than one signing key: give only one of %s", strings.Join(given, " and "))
+	}
+	key, from := t.authKey, "--auth-key"
+	switch given[0] {
+	case "--auth-key-file":
 		data, err := os.ReadFile(t.authKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the signing key: %w", err)
 		}
 		// An editor ends the line; the boards' key has no such end.
-		key := strings.TrimRight(string(data), "\r\n")
-		if key == "" {
-			return nil, fmt.Errorf("read the signing key: %s is empty", t.authKeyFile)
+		key, from = strings.TrimRight(string(data), "\r\n"), t.authKeyFile
+	case "--auth-key-env":
+		value, ok := os.LookupEnv(t.authKeyEnv)
+		if !ok {
+			// Not named here: it may be the key, given by mistake, and this a public log.
+			return nil, withHint(errors.New("read the signing key: the environment variable that --auth-key-env names is not set"),
+				"--auth-key-env takes the name of the variable, not the key")
 		}
-		keys = append(keys, key)
+		key, from = value, "the environment variable that --auth-key-env names"
 	}
-	if t.authKeyEnv != "" {
-		key := os.Getenv(t.authKeyEnv)
-		if key == "" {
-			return nil, fmt.Errorf("read the signing key: the environment variable %s is not set or empty", t.authKeyEnv)
-		}
-		keys = append(keys, key)
+	if key == "" {
+		return nil, withHint(fmt.Errorf("read the signing key: %s is empty", from),
+			"leave the option out for a manifest without signature")
 	}
-	switch len(keys) {
-	case 0:
-		return nil, nil
-	case 1:
-		return []byte(keys[0]), nil
-	}
-	return nil, errors.New("more than one signing key: give only one of --auth-key, --auth-key-file and --auth-key-env")
+	return []byte(key), nil
 }
