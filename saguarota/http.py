@@ -151,7 +151,7 @@ class Client:
                     kept = False
             if self.status == 206 and etag and self.etag and self.etag != etag:
                 start = 0  # it has changed, and the server overlooked If-Range
-            elif location and 300 < self.status < 309:
+            elif location and 300 < self.status < 309 and self.status != 304:
                 url = _join(url, location)
                 if tls and url[:6].lower() != "https:":
                     raise self._error("redirect from https to http")
@@ -256,8 +256,9 @@ class Client:
         gc.collect()  # TLS wants large blocks
         ctx = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         ca = self._ca
-        ctx.verify_mode = tls.CERT_REQUIRED if ca else tls.CERT_NONE
-        if ca:
+        ctx.verify_mode = tls.CERT_NONE
+        if ca is not None:
+            ctx.verify_mode = tls.CERT_REQUIRED
             try:
                 ctx.load_verify_locations(ca)
             except ValueError:

@@ -1,0 +1,112 @@
+"""OTAUpdater's arguments: their order, their defaults and what they are turned into.
+
+Loaded for an update only; a boot with nothing to do needs none of it.
+"""
+
+import os
+
+from .names import OTADeletePolicy
+
+_BACKUP_SKIP_EXTENSIONS = (
+    ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".rgb565", ".raw", ".bin", ".ttf", ".otf", ".woff",
+)  # fmt: skip
+_BACKUP_SKIP_PREFIXES = ("assets/", "static/", "media/", "images/", "fonts/")
+
+
+def _text(value):
+    return value
+
+
+def _count(value):
+    value = int(value)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _size(value):
+    value = int(value)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _extensions(exts):
+    out = []
+    for e in exts or ():
+        e = str(e).strip().lower()
+        if e:
+            out.append(e if e[0] == "." else "." + e)
+    return tuple(out)
+
+
+def _folder(path):
+    """dest_dir as the other paths are given: relative to the working directory."""
+    cwd = os.getcwd().rstrip("/") + "/"
+    path = (path or ".").rstrip("/") + "/"
+    if path.startswith(cwd):
+        path = path[len(cwd) :]
+    while path.startswith("./"):
+        path = path[2:]
+    return path if path == "/" else path.rstrip("/")
+
+
+# In the order of OTAUpdater's parameters: name, default, what makes it usable. A value
+# that cannot be made usable gives way to the default, and so does None.
+_OPTIONS = (
+    ("manifest_url", None, _text),
+    ("base_file_url", "", _text),
+    ("dest_dir", ".", _folder),
+    ("force_update", False, bool),
+    ("recurse_http_fs", False, bool),
+    ("ota_state_file", "ota_state.txt", _text),
+    ("local_manifest_file", "versions.json", _text),
+    ("application_name", "saguarota", _text),
+    ("http_timeout_s", 5, _text),
+    ("backup_skip_extensions", _BACKUP_SKIP_EXTENSIONS, _extensions),
+    ("backup_skip_prefixes", _BACKUP_SKIP_PREFIXES, tuple),
+    ("manifest_auth_key", None, _text),
+    ("manifest_signature_field", "signature", _text),
+    ("download_retries", 1, _count),
+    ("retry_base_delay_ms", 250, _size),
+    ("resume_downloads", False, bool),
+    ("io_chunk_size", 512, _size),
+    ("md5_chunk_size", 512, _size),
+    ("strict_http_fs", True, bool),
+    ("delete_files_not_in_manifest_policy", "never", _text),
+    ("delete_files_not_in_manifest_extensions", (), _extensions),
+    ("progress_callback", None, _text),
+    ("max_manifest_bytes", 4 << 20, _size),
+    ("trial_boots", 3, _size),
+)
+
+
+def apply(ota, args, kwargs):
+    """Set every option as an attribute of ota, unless it was set by hand already."""
+    for i, (name, default, convert) in enumerate(_OPTIONS):
+        if name in ota.__dict__:
+            continue
+        value = args[i] if i < len(args) else kwargs.get(name)
+        if value is None and name != "http_timeout_s":
+            value = default
+        elif value is None and i >= len(args) and name not in kwargs:
+            value = default  # only an explicit None means "no time limit"
+        try:
+            value = convert(value) if value is not None else None
+        except (TypeError, ValueError):
+            print("OTA: {}={!r} makes no sense; using {!r}".format(name, value, default))
+            value = convert(default)
+        setattr(ota, name, value)
+    if ota.recurse_http_fs:
+        ota.manifest_url = None
+    policy = str(ota.delete_files_not_in_manifest_policy).lower()
+    if policy not in OTADeletePolicy.ALL_POLICIES:
+        print("OTA: unknown delete policy {}: nothing will be deleted".format(policy))
+        policy = OTADeletePolicy.NEVER
+    elif policy.endswith("_extensions") and not ota.delete_files_not_in_manifest_extensions:
+        print(
+            "OTA: delete policy {} is off: it needs "
+            "delete_files_not_in_manifest_extensions".format(policy)
+        )
+        policy = OTADeletePolicy.NEVER
+    ota.delete_files_not_in_manifest_policy = policy

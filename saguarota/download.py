@@ -1,0 +1,131 @@
+"""Bring every file of the to-do list into the state folder, verified."""
+
+import os
+
+from .http import HTTPError, quote
+from .names import OTAError, OTAErrorCode
+from .recover import exists, remove
+from .stage import check, path as staged_path, sha256_of, todo
+from .update import backoff, final, get
+
+
+def files(ota, c, mode):
+    buf = bytearray(ota.io_chunk_size)
+    prefix = len(ota._live(""))
+    total = 0
+    for f in todo(ota.backup_dir):
+        total = int(f[7])
+    for f in todo(ota.backup_dir):
+        if f[0] not in "raR" or f[1] == "manifest":
+            continue
+        path = f[8][prefix:]
+        if mode == "manifest":
+            what = {"path": path, "index": int(f[7]), "total": total}
+            start = {"from": int(f[5]), "to": int(f[6])}
+            start.update(what)
+        else:
+            start = what = {"path": path, "mode": mode}
+        ota._emit("file_update_start", start)
+        try:
+            yield from _file(ota, c, f, path, buf)
+        except OTAError as e:
+            if mode == "manifest":
+                raise
+            ota._emit("file_update_failed", {"path": path, "mode": mode, "error": str(e)})
+            if ota.strict_http_fs:
+                raise OTAError(OTAErrorCode.HTTP_FS, str(e))
+            print("OTA: left out {}: {}".format(path, e))
+            remove(staged_path(ota, f[1]))
+            continue
+        ota._emit("file_update_done", what)
+
+
+def _file(ota, c, f, path, buf):
+    staged = staged_path(ota, f[1])
+    size = int(f[3])
+    sums = f[4]
+    if sums == ":":
+        remove(staged)  # nothing tells a whole one from a part
+    elif check(staged, size, sums, buf):
+        return
+    elif not ota.resume_downloads:
+        remove(staged)
+    url = ota.base_file_url.rstrip("/") + "/" + quote(path)
+    attempts = ota.download_retries + 1
+    etag = None
+    for attempt in range(attempts):
+        ota._emit(
+            "download_attempt",
+            {"url": url, "path": path, "attempt": attempt + 1, "attempts": attempts},
+        )
+        code = OTAErrorCode.DOWNLOAD
+        try:
+            yield from _stream(ota, c, url, staged, size, etag, buf)
+            if sums == ":":
+                from .undo import same
+
+                if same(staged, f[8]):
+                    os.remove(staged)  # no change
+                return
+            if check(staged, size, sums, buf):
+                return
+            remove(staged)
+            code = OTAErrorCode.MD5
+            message = "{}: what arrived is not what the manifest says".format(path)
+        except HTTPError as e:
+            message = "{}: {}".format(path, e)
+            if final(e):
+                break
+        etag = c.etag
+        c.close()
+        if attempt + 1 < attempts:
+            wait = backoff(ota, attempt)
+            print("OTA: {}; trying again in {} ms".format(message, wait))
+            ota._emit(
+                "download_retry",
+                {"url": url, "path": path, "attempt": attempt + 1, "wait_ms": wait},
+            )
+            yield wait
+    raise OTAError(code, message)
+
+
+def _stream(ota, c, url, staged, size, etag, buf):
+    """Append the rest of a file to what is staged of it, or fetch it whole."""
+    have = 0
+    if ota.resume_downloads:
+        try:
+            have = os.stat(staged)[6]
+        except OSError:
+            pass
+        if 0 <= size <= have:
+            have = 0
+    get(c, url, have, etag)
+    if c.status == 416:  # the file is shorter than what is staged
+        get(c, url)
+    mv = memoryview(buf)
+    with open(staged, "ab" if c.status == 206 else "wb") as out:
+        n = c.start
+        while True:
+            k = c.readinto(buf)
+            if not k:
+                return
+            n += k
+            if 0 <= size < n:
+                raise HTTPError("{} is longer than the {} bytes expected".format(url, size))
+            out.write(mv[:k])
+            yield 0
+
+
+def content_id(ota):
+    """An id for a release without a manifest; None where no file changes."""
+    from binascii import hexlify
+    from hashlib import sha256
+
+    h = sha256()
+    changed = False
+    for f in todo(ota.backup_dir):
+        staged = staged_path(ota, f[1])
+        if exists(staged):
+            changed = True
+            h.update(f[8] + "\t" + sha256_of(staged) + "\n")
+    return hexlify(h.digest())[:16].decode() + ".0" if changed else None

@@ -1,0 +1,194 @@
+"""Install a staged release: verify, back up, swap, start the trial.
+
+recover.py describes the journal and the plan, and is the only way back. The order
+here is what makes every cut recoverable; each step says what a cut in it leaves.
+"""
+
+import os
+
+from .names import OTAError, OTAErrorCode
+from .recover import exists, rank, remove
+from .stage import check, moves, todo
+from .undo import calls, copy, file, plan
+
+_STAND_IN = """\
+# SaguarOTA: stands in for this file until the update is confirmed or undone.
+import sys
+sys.path.insert(0, {0!r})
+try:
+    import ota_undo as _ota
+except ImportError:
+    import saguarota.undo as _ota
+sys.path.pop(0)
+_ota.{1}
+"""
+
+
+def ensure_parent(path):
+    """Make the folders above path."""
+    i = path.find("/", 1)
+    while i > 0:
+        try:
+            os.mkdir(path[:i])
+        except OSError:
+            if not exists(path[:i]):
+                raise
+        i = path.find("/", i + 1)
+
+
+class Installer:
+    """One installation of what the to-do file of a state folder lists."""
+
+    def __init__(self, ota, j):
+        self.j = j
+        self.ota = ota
+        self.folder = j.folder
+        self.moves = moves(ota)
+        boot = None
+        self.has_main = False
+        self.guard = not calls("boot.py")
+        for f in todo(j.folder):
+            if self._dropped(f):
+                continue
+            r = rank(f[8])
+            if r == 3:
+                boot = f[0]
+            elif r == 2:
+                self.has_main = True
+            if r in (1, 3):
+                self.guard = True
+        self.boot = boot
+
+    def run(self, id):
+        """A generator; ends in a reset, with the release id on trial."""
+        j = self.j
+        j.tries = j.tries if j.target == id else 0
+        j.target = id
+        # A valid slot before there is a plan. A cut up to "S": nothing was touched.
+        j.save("I")
+        yield from self._verify()
+        yield from self._backup()
+        yield from self._write_plan()
+        j.save("S")
+        # From here on, start-up undoes.
+        if self.guard:
+            self._place_stand_ins()
+        for r in (0, 1, 2):
+            for f in plan(j):
+                if len(f) > 8 and rank(f[8]) == r:
+                    self._swap(f)
+                    yield 0
+        j.left = self.ota.trial_boots
+        j.save("T")  # the commit point
+
+    def _verify(self):
+        """Every staged file once more: flash is not trusted to hold what was written."""
+        buf = bytearray(self.ota.md5_chunk_size)
+        for f in todo(self.folder):
+            if f[0] in "raR" and not self._dropped(f):
+                if not check(file(self.j, f[1], "n"), int(f[3]), f[4], buf):
+                    raise OTAError(OTAErrorCode.MD5, "staged file changed: " + f[8])
+                yield 0
+
+    def _dropped(self, f):
+        """A file without sums that turned out to be no change, or could not be had."""
+        return f[4] == ":" and not exists(file(self.j, f[1], "n"))
+
+    def _backup(self):
+        """Copies for what the swap does not keep by renaming. A cut: not used yet."""
+        j = self.j
+        for f in todo(self.folder):
+            r = rank(f[8])
+            if f[0] in "rd" and (not self.moves or r == 3) and not self._dropped(f):
+                copy(f[8], file(j, f[1], "o"))
+                yield 0
+        if not self.guard:
+            return
+        if self.boot is None and exists("boot.py"):
+            copy("boot.py", file(j, "boot", "o"))
+        if not self.moves and not self.has_main and exists("main.py"):
+            copy("main.py", file(j, "main", "o"))
+        self._stand_in("boot", "boot({!r}, globals())".format(self.folder))
+        if not self.moves:
+            self._stand_in("main", "main({!r})".format(self.folder))
+        for name in ("recover", "undo"):
+            source = __file__.replace("install.", name + ".")
+            if exists(source):  # not so where the library is frozen into the firmware
+                copy(source, "{}/ota_{}.{}".format(self.folder, name, source.rsplit(".", 1)[1]))
+        yield 0
+
+    def _stand_in(self, name, call):
+        with open(self.folder + "/" + name, "w") as f:
+            f.write(_STAND_IN.format(self.folder, call))
+
+    def _write_plan(self):
+        """Last before "S", so that whoever finds a plan finds the backups whole."""
+        j = self.j
+        if not self.moves:
+            self._reserve()
+        with open(self.folder + "/plan", "w") as p:
+            p.write(
+                "saguarota-plan\t1\t{}\t{}\t{}\t{}\n".format(
+                    "m" if self.moves else "c",
+                    int(self.guard),
+                    self.ota.ota_state_file,
+                    j.installed,
+                )
+            )
+            for f in todo(self.folder):
+                if not self._dropped(f):
+                    p.write("\t".join(f) + "\n")
+                yield 0
+            if self.guard:
+                for r, name in ((3, "boot"), (2, "main")):
+                    if (self.boot is None) if r == 3 else not (self.moves or self.has_main):
+                        op = "k" if exists(name + ".py") else "x"
+                        p.write("{0}\t{1}\t0\t-1\t:\t0\t0\t0\t{1}.py\n".format(op, name))
+
+    def _reserve(self):
+        """Keep room for undo: an application on trial may fill the file system."""
+        room = 0
+        for f in todo(self.folder):
+            if f[0] in "rd" and not self._dropped(f):
+                room += os.stat(f[8])[6] + 4096
+        with open(self.folder + "/room", "wb") as f:
+            if room:
+                f.seek(room - 1)
+                f.write(b"\0")
+
+    def _place_stand_ins(self):
+        """boot.py, and where files are copied main.py too, become stand-ins.
+
+        Where a write can be cut half-way, the start file that leads to recovery on
+        its own goes last: the other one's stand-in is complete by then.
+        """
+        folder = self.folder
+        if self.moves:
+            os.rename(folder + "/boot", "boot.py")
+        elif calls("boot.py"):
+            copy(folder + "/main", "main.py")
+            copy(folder + "/boot", "boot.py")
+        else:
+            copy(folder + "/boot", "boot.py")
+            copy(folder + "/main", "main.py")
+
+    def _swap(self, f):
+        """Put one file in place. A cut at any write: undo puts the old one back."""
+        op = f[0]
+        path = f[8]
+        new = file(self.j, f[1], "n")
+        old = file(self.j, f[1], "o")
+        if op in "aR":
+            ensure_parent(path)
+        if self.moves:
+            if op == "d" or (op == "r" and exists(new)):
+                os.rename(path, old)
+            if op in "raR" and exists(new):
+                os.rename(new, path)
+        elif op in "raR":
+            copy(new, path)
+        elif op == "k":  # main.py, behind its stand-in until now
+            copy(old, path)
+        else:
+            remove(path)
+

@@ -1,0 +1,164 @@
+"""Decide what a release changes on this board: write the to-do list."""
+
+import os
+
+from .manifest import Manifest, ManifestError
+from .names import OTADeletePolicy, OTAError, OTAErrorCode
+from .recover import rank
+from .stage import (
+    Hashes, case_blind, check, extension, line, name_for, op_for, own, path as staged_path, sha256_of,
+)  # fmt: skip
+from .update import check_rejected
+
+_HOLD = 16  # names held in memory at once
+
+
+def open_manifest(ota):
+    """The fetched manifest, checked: its form, its signature, that it names files."""
+    m = Manifest(staged_path(ota, "manifest"), ota.manifest_signature_field)
+    if ota.manifest_auth_key:
+        if m.signature is None:
+            raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "the manifest is not signed")
+        if not m.authentic(ota.manifest_auth_key):
+            raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "the signature is not by our key")
+    if not m.count:
+        raise ManifestError("the manifest lists no files")
+    return m
+
+
+def release(ota, j, id):
+    """Compare the fetched manifest with the installed one and the files on the board."""
+    check_rejected(j, id)
+    try:
+        m = open_manifest(ota)
+        with open(ota.backup_dir + "/todo", "w") as t:
+            yield from _changes(ota, m, t)
+            try:
+                yield from _extras(ota, m, t)
+            except OSError as e:
+                raise OTAError(OTAErrorCode.DELETE_EXTRAS, str(e))
+            # The manifest is installed like a file of the release, and undone like one.
+            name = ota.local_manifest_file
+            sums = ":" + sha256_of(staged_path(ota, "manifest"))
+            line(t, ota, op_for(name), "manifest", -1, sums, 0, 0, m.count, name)
+    except ManifestError as e:
+        raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
+
+
+def _changes(ota, m, t):
+    old = None
+    try:
+        old = Manifest(ota.local_manifest_file, ota.manifest_signature_field)
+    except (OSError, ValueError):
+        pass  # a new board, or a damaged file: the files themselves are compared
+    index = 0
+    buf = bytearray(ota.md5_chunk_size)
+    for e, o in m.versus(old):
+        index += 1
+        path, new, md5, size, sha = e
+        live = ota._live(path)
+        if own(ota, live):
+            raise ManifestError("the manifest names the updater's own " + path)
+        op = op_for(live)
+        if op == "a" or ota.force_update or _differs(e, o, live, buf):
+            sums = md5 + ":" + sha
+            if not Hashes(sums):
+                print("OTA: warning: nothing to verify {} by".format(path))
+                sums = ":"
+            id = name_for(path, str(new), sums)
+            line(t, ota, op, id, size, sums, o[1] if o else 0, new, index, live)
+        else:
+            ota._emit("file_update_skip", {"path": path, "index": index, "total": m.count})
+        yield 0
+    if case_blind(ota.backup_dir):
+        yield from _collisions(m)
+
+
+def _collisions(m):
+    """Where case does not tell names apart, refuse two paths that differ in nothing else."""
+    from binascii import crc32
+
+    first = 0
+    while first < m.count:
+        sums = {}
+        index = 0
+        for e in m.entries():
+            low = e[0].lower()
+            key = crc32(low.encode())
+            if first <= index < first + 8 * _HOLD:
+                if sums.get(key, low) != low:
+                    pass  # another path with the same checksum: of no interest
+                elif key in sums:
+                    raise ManifestError("two paths differ in case only: " + e[0])
+                sums[key] = low
+            elif index >= first and sums.get(key) == low:
+                raise ManifestError("two paths differ in case only: " + e[0])
+            index += 1
+            yield 0
+        first += 8 * _HOLD
+
+
+def _differs(e, o, live, buf):
+    """True where a file that is there must be replaced.
+
+    A file whose version did not grow is left alone, as in the original library, also
+    where it was edited on the board, unless the two manifests' sums differ.
+    """
+    if o and e[1] <= o[1]:
+        return bool((e[2] and o[2] and e[2] != o[2]) or (e[4] and o[4] and e[4] != o[4]))
+    sums = e[2] + ":" + e[4]
+    return not (Hashes(sums) and check(live, e[3], sums, buf))
+
+
+def _extras(ota, m, t):
+    """List files that are on the board and not in the manifest, by the delete policy."""
+    policy = ota.delete_files_not_in_manifest_policy
+    if policy == OTADeletePolicy.NEVER:
+        return
+    exts = ota.delete_files_not_in_manifest_extensions
+    if policy == OTADeletePolicy.MANIFEST_EXTENSIONS:
+        used = set()
+        for e in m.entries():
+            used.add(extension(e[0]))
+        exts = [x for x in exts if x in used]
+    hold = []
+    for path in _walk(ota, ""):
+        if policy == OTADeletePolicy.ALL or extension(path) in exts:
+            hold.append(path)
+            if len(hold) == _HOLD:
+                _list_deletes(ota, m, t, hold)
+                hold.clear()
+        yield 0
+    _list_deletes(ota, m, t, hold)
+
+
+def _walk(ota, rel):
+    """Every file below dest_dir, as paths of a release, but for what nobody may delete:
+    the updater, its state, and the two files that start a board."""
+    top = ota._live(rel)
+    for item in os.ilistdir(top[:-1] if len(top) > 1 else top or "."):
+        path = rel + item[0]
+        live = ota._live(path)
+        if own(ota, live) or rank(live) > 1:
+            continue
+        if not item[1] & 0x4000:
+            yield path
+        elif not _is_library(live):
+            yield from _walk(ota, path + "/")
+
+
+def _is_library(live):
+    """True for the folder that the running library was imported from."""
+    return __file__.lstrip("/").startswith(live.lstrip("/") + "/plan.")
+
+
+def _list_deletes(ota, m, t, hold):
+    for e in m.entries():
+        if e[0] in hold:
+            hold.remove(e[0])
+    for path in hold:
+        line(t, ota, "d", name_for("delete", path), -1, ":", 0, 0, m.count, ota._live(path))
+        ota._emit(
+            "file_delete_extra",
+            {"path": path, "policy": ota.delete_files_not_in_manifest_policy},
+        )

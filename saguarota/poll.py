@@ -1,0 +1,94 @@
+"""Ask the server for a release: the manifest, into the state folder if it is newer."""
+
+from .http import HTTPError
+from .manifest import ManifestError, Reader, version
+from .names import OTAError, OTAErrorCode
+from .stage import make_folder, path as staged_path, sha256_of
+from .update import backoff, check_rejected, client, final, get
+
+
+def fetch(ota, c, j):
+    """Fetch the manifest if its version is greater than the installed one's.
+
+    Returns the release id, or None where there is nothing newer.
+    """
+    above = -1 if ota.force_update else version(ota.local_manifest_file)
+    attempt = 0
+    while True:
+        try:
+            id = yield from _read(ota, c, above, j)
+            return id
+        except ManifestError as e:
+            raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
+        except HTTPError as e:
+            c.close()
+            if attempt >= ota.download_retries or final(e):
+                raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
+        yield backoff(ota, attempt)
+        attempt += 1
+
+
+def _read(ota, c, above, j):
+    get(c, ota.manifest_url)
+    r = Reader(c.readinto, ota.max_manifest_bytes)
+    found = None
+    try:
+        for key, v in r.items():
+            if key == "version" and found is None:
+                found = v
+                if type(v) is int and v <= above:
+                    print("OTA: no update: version {} here, {} on the server".format(above, v))
+                    return None
+                for id in j.bad:
+                    if id.endswith("." + str(v)):
+                        check_rejected(j, id)
+                seen = r.seen()
+                if seen is not None:
+                    # The version came first, as a rule: nothing is written for an old one.
+                    make_folder(ota)
+                    r.spool = open(staged_path(ota, "manifest"), "wb")
+                    r.spool.write(seen)
+            yield 0
+    finally:
+        if r.spool:
+            r.spool.close()
+    if not r.spool:
+        # The version came late: what was read is gone, so read it again.
+        make_folder(ota)
+        get(c, ota.manifest_url)
+        r = Reader(c.readinto, ota.max_manifest_bytes)
+        with open(staged_path(ota, "manifest"), "wb") as r.spool:
+            for _ in r.items():
+                yield 0
+    return "{}.{}".format(sha256_of(staged_path(ota, "manifest"))[:16], found)
+
+
+def fetch_dict(ota):
+    """The server's manifest as a dict, for OTAUpdater.fetch_manifest."""
+    from .plan import open_manifest
+
+    c = client(ota)
+    try:
+        get(c, ota.manifest_url)
+        make_folder(ota)
+        r = Reader(c.readinto, ota.max_manifest_bytes)
+        with open(staged_path(ota, "manifest"), "wb") as r.spool:
+            for _ in r.items():
+                pass
+        m = open_manifest(ota)
+    except (HTTPError, ManifestError) as e:
+        raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
+    finally:
+        c.close()
+    files = []
+    for e in m.entries():
+        f = {"path": e[0], "version": e[1], "md5": e[2]}
+        if e[3] >= 0:
+            f["size"] = e[3]
+        if e[4]:
+            f["sha256"] = e[4]
+        files.append(f)
+    d = {"version": m.version, "files": files}
+    if m.signature is not None:
+        d[ota.manifest_signature_field] = m.signature
+    return d

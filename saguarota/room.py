@@ -1,0 +1,110 @@
+"""Make room for an update, and refuse one that cannot fit before anything is touched."""
+
+import os
+
+from .names import OTAError, OTAErrorCode
+from .recover import exists, rank
+from .stage import extension, moves, path as staged_path, todo
+
+_HOLD = 16  # names held in memory at once
+
+
+def make_room(ota):
+    """Remove what earlier updates left behind, then refuse what cannot fit."""
+    yield from _sweep(ota)
+    _check_space(ota)
+
+
+def _sweep(ota):
+    folder = ota.backup_dir
+    seen = ""
+    while True:
+        hold = []
+        for item in os.ilistdir(folder):
+            name = item[0]
+            if name > seen and name not in ("s0", "s1", "todo"):
+                hold.append(name)
+                if len(hold) > _HOLD:
+                    hold.sort()
+                    hold.pop()
+        if not hold:
+            return
+        seen = max(hold)
+        for f in todo(folder):
+            if f[1] + ".n" in hold:
+                hold.remove(f[1] + ".n")
+        for name in hold:
+            _remove_tree(folder + "/" + name)
+        yield 0
+
+
+def _remove_tree(path):
+    if not os.stat(path)[0] & 0x4000:
+        os.remove(path)
+        return
+    for item in os.ilistdir(path):
+        _remove_tree(path + "/" + item[0])
+    os.rmdir(path)
+
+
+def _check_space(ota):
+    """Refuse what cannot fit; leave out optional backups where that makes it fit."""
+    st = os.statvfs(ota.backup_dir)
+    size, total, free = st[1], st[2], st[3]
+    if not 0 <= free <= total:
+        free = 0  # seen on a full littlefs
+    if free * 10 < total * 4:
+        print("OTA: warning: only {}% of the file system is free".format(free * 100 // total))
+    by_copy = not moves(ota)
+
+    def blocks(n):
+        # littlefs keeps a small file inside its folder
+        return 0 if n <= size // 8 and not by_copy else (n + size - 1) // size
+
+    need = 4  # the journal, the plan, a new folder
+    spare = 0
+    for f in todo(ota.backup_dir):
+        new = int(f[3])
+        if f[0] in "ra" and new > 0:
+            staged = staged_path(ota, f[1])
+            need += blocks(new) - (blocks(os.stat(staged)[6]) if exists(staged) else 0)
+        if by_copy and f[0] in "rad":
+            # the backup, the room to undo, and for a while both releases
+            old = os.stat(f[8])[6] if f[0] != "a" else 0
+            need += 2 * blocks(old) + blocks(max(0, new - old))
+            if _optional(ota, f):
+                spare += 2 * blocks(old)
+    if need > free:
+        if need - spare > free:
+            raise OTAError(
+                OTAErrorCode.APPLY,
+                "the update needs {} bytes and {} are free".format(need * size, free * size),
+            )
+        _drop_backups(ota)
+
+
+def _optional(ota, f):
+    """True for a file that the skip lists allow to be replaced without a backup."""
+    live = f[8]
+    path = live[len(ota._live("")) :]
+    return (
+        f[0] == "r"
+        and not rank(live)
+        and f[1] != "manifest"
+        and (
+            extension(path) in ota.backup_skip_extensions
+            or path.startswith(ota.backup_skip_prefixes)
+        )
+    )
+
+
+def _drop_backups(ota):
+    print("OTA: warning: no room for backups of assets; they cannot be undone")
+    folder = ota.backup_dir
+    with open(folder + "/todo2", "w") as t:
+        for f in todo(folder):
+            if _optional(ota, f):
+                f[0] = "R"
+            t.write("\t".join(f) + "\n")
+    os.remove(folder + "/todo")
+    os.rename(folder + "/todo2", folder + "/todo")

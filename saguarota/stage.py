@@ -1,0 +1,160 @@
+"""The state folder before an installation: the to-do list and the staged files.
+
+todo has one line a file that the release changes; it becomes the plan (recover.py has the
+fields). A staged file's name stands for what the file contains, so that one which a power
+cut left half-finished is never taken for another, and a finished one is found again.
+"""
+
+import os
+
+from .names import OTAError, OTAErrorCode
+from .recover import exists
+
+
+def path(ota, id):
+    return "{}/{}.n".format(ota.backup_dir, id)
+
+
+def make_folder(ota):
+    try:
+        os.mkdir(ota.backup_dir)
+    except OSError:
+        if not exists(ota.backup_dir):
+            raise
+
+
+def todo(folder):
+    """Yield the lines of the to-do list: [op, id, depth, size, sums, from, to, index, path]."""
+    with open(folder + "/todo") as f:
+        for s in f:
+            yield s.rstrip("\n").split("\t")
+
+
+def line(t, ota, op, id, size, sums, old, new, index, live):
+    """Add a line to the to-do list t; live: where the file is on the board."""
+    parts = live.split("/")
+    depth = len(parts) - 1
+    while depth > 0:
+        try:
+            folder = "/".join(parts[:depth]) or "/"
+            if os.stat(folder)[0] & 0x4000:
+                break
+        except OSError:
+            depth -= 1
+            continue
+        raise OTAError(OTAErrorCode.APPLY, folder + " is a file; the release has a folder there")
+    if op == "d":
+        depth = ota.dest_dir.count("/") + 1 if ota.dest_dir else 0
+    t.write(
+        "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n".format(
+            op, id, depth, size, sums, old, new, index, live
+        )
+    )
+
+
+def op_for(live):
+    """r where a file is in that place, a where none is."""
+    try:
+        mode = os.stat(live)[0]
+    except OSError:
+        return "a"
+    if mode & 0x4000:
+        raise OTAError(OTAErrorCode.APPLY, live + " is a folder; the release has a file there")
+    return "r"
+
+
+def name_for(*what):
+    from binascii import hexlify
+    from hashlib import sha256
+
+    return hexlify(sha256("\t".join(what)).digest())[:12].decode()
+
+
+def extension(path):
+    name = path.rsplit("/", 1)[-1]
+    return "." + name.rsplit(".", 1)[1].lower() if "." in name else ""
+
+
+def own(ota, live):
+    """True for the updater's state: no release may contain it, nothing deletes it."""
+    live = live.lower()
+    folder = ota.backup_dir.lower()
+    return (
+        live in (folder, ota.ota_state_file.lower(), ota.local_manifest_file.lower())
+        or live.startswith(folder + "/")
+    )  # fmt: skip
+
+
+class Hashes:
+    """The MD5 and SHA-256 of a stream, as far as they are wanted and this board has them.
+
+    sums: "md5:sha256", in hexadecimal; either may be empty.
+    """
+
+    def __init__(self, sums):
+        import hashlib
+
+        self._want = []
+        for name, digest in zip(("md5", "sha256"), sums.split(":")):
+            if digest and hasattr(hashlib, name):
+                self._want.append((getattr(hashlib, name)(), digest))
+
+    def __bool__(self):
+        return bool(self._want)
+
+    def update(self, data):
+        for h, _ in self._want:
+            h.update(data)
+
+    def match(self):
+        from binascii import hexlify
+
+        for h, digest in self._want:
+            if hexlify(h.digest()).decode() != digest:
+                return False
+        return True
+
+
+def check(path, size, sums, buf):
+    """True where a file has the size (-1: any) and the sums."""
+    h = Hashes(sums)
+    mv = memoryview(buf)
+    try:
+        if size >= 0 and os.stat(path)[6] != size:
+            return False
+        with open(path, "rb") as f:
+            while True:
+                n = f.readinto(buf)
+                if not n:
+                    return h.match()
+                h.update(mv[:n])
+    except OSError:
+        return False
+
+
+def sha256_of(path):
+    """The SHA-256 of a file, in hexadecimal."""
+    from binascii import hexlify
+    from hashlib import sha256
+
+    h = sha256()
+    buf = bytearray(512)
+    mv = memoryview(buf)
+    with open(path, "rb") as f:
+        while True:
+            n = f.readinto(buf)
+            if not n:
+                return hexlify(h.digest()).decode()
+            h.update(mv[:n])
+
+
+def case_blind(folder):
+    """True on FAT: there a name in the wrong case is found, and a rename is not atomic."""
+    return exists(folder.upper() if folder != folder.upper() else folder.lower())
+
+
+def moves(ota):
+    """True where the swap may rename: within one file system, that does it atomically."""
+    return not case_blind(ota.backup_dir) and os.statvfs(ota.backup_dir) == os.statvfs(
+        ota.dest_dir or "."
+    )

@@ -1,0 +1,154 @@
+"""One update, in order: poll, plan, download, install.
+
+Every step is a generator over small pieces of work and hands its result on in a file of
+the state folder, so memory depends on neither the number nor the size of files. Until
+install.py takes over, nothing but that folder is touched. The modules of a step are
+dropped when it is over: on a small board they do not fit all at once.
+"""
+
+from .names import VERSION, OTAError, OTAErrorCode
+from .recover import reset
+
+
+def run(ota, j):
+    """Look for a release; install it and reset, or return where there is none."""
+    try:
+        installed = yield from _update(ota, j)
+    except OSError as e:
+        _undo(j)
+        full = e.args and e.args[0] == 28
+        raise OTAError(
+            OTAErrorCode.APPLY,
+            "the file system is full" if full else "file system: {}".format(e),
+        )
+    except Exception:
+        _undo(j)
+        raise
+    if installed:
+        print("OTA: installed; restarting")
+        reset()
+
+
+def _update(ota, j):
+    mode = "manifest" if ota.manifest_url else "http_fs"
+    ota._emit("update_start", {"mode": mode})
+    _forget("config", "original")
+    c = client(ota)
+    try:
+        if ota.manifest_url:
+            from .poll import fetch
+
+            id = yield from fetch(ota, c, j)
+            fetch = None
+            _forget("poll")
+            if id is None:
+                return False
+            _end_of_backups(j)
+            from .plan import release
+
+            yield from release(ota, j, id)
+            release = None
+            _forget("plan", "manifest", "trust")
+        else:
+            _end_of_backups(j)
+            from .httpfs import crawl
+
+            yield from crawl(ota, c)
+            crawl = None
+            _forget("httpfs", "manifest")
+        from .room import make_room
+
+        yield from make_room(ota)
+        make_room = None
+        _forget("room")
+        from .download import content_id, files
+
+        yield from files(ota, c, mode)
+        if mode == "http_fs":
+            id = content_id(ota)
+            if id is None:
+                print("OTA: no update: every file is as on the server")
+                return False
+            check_rejected(j, id)
+    finally:
+        c.close()
+    c = files = content_id = None
+    _forget("download", "http")
+    from .install import Installer
+
+    yield from Installer(ota, j).run(id)
+    ota._emit("update_applied", {"mode": mode})
+    return True
+
+
+def _undo(j):
+    if j.state == "S":
+        from .undo import undo_install
+
+        undo_install(j)
+
+
+def _end_of_backups(j):
+    """The backups of the confirmed release give way to the next update."""
+    if j.state == "C":
+        from .undo import cleanup
+
+        cleanup(j)
+        j.save("I")
+
+
+def _forget(*names):
+    """Unload modules of this package, so that their memory serves the next step."""
+    import gc
+    import sys
+
+    package = __name__.rsplit(".", 1)[0]
+    for name in names:
+        sys.modules.pop(package + "." + name, None)
+        sys.modules[package].__dict__.pop(name, None)
+    gc.collect()
+
+
+def client(ota):
+    """An HTTP client that says who is asking."""
+    import sys
+
+    from .http import Client
+
+    return Client(
+        ota.http_timeout_s,
+        "saguarota/{} ({}; micropython {})".format(
+            VERSION, sys.platform, ".".join([str(n) for n in sys.implementation.version[:3]])
+        ),
+    )
+
+
+def backoff(ota, attempt):
+    """Milliseconds to wait before the next attempt: doubling, with jitter."""
+    from time import ticks_ms
+
+    return (ota.retry_base_delay_ms << min(attempt, 10)) + (ticks_ms() & 0x7F)
+
+
+def check_rejected(j, id):
+    if id in j.bad:
+        raise OTAError(
+            OTAErrorCode.REJECTED,
+            "release {} was undone before; waiting for a newer one".format(id),
+        )
+
+
+def get(c, url, start=0, etag=None):
+    """Client.get, where any answer but the file or the asked part of it is an error."""
+    c.get(url, start, etag)
+    if c.status not in (200, 206, 416):
+        from .http import HTTPError
+
+        e = HTTPError("{} answered {}".format(url, c.status))
+        e.status = c.status
+        raise e
+
+
+def final(e):
+    """True for an HTTPError that another attempt would not change."""
+    return 400 <= e.status < 500 and e.status not in (408, 429)
