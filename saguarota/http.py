@@ -6,7 +6,9 @@
         n = c.readinto(buf)  # 0 at the end
 
 The server is not trusted: every line, header and wait is bounded, and a body that ends before its
-length, its last chunk or TLS says so is an error. How large a body may be is the caller's to say.
+length or last chunk is an error. How large a body may be is the caller's to say; so is whether it
+is whole where it has neither (.length is None) and so ends with the connection: MicroPython does
+not tell a TLS connection's proper end from a cut.
 
 The socket never blocks. So readinto() hands over what has arrived instead of waiting for a full
 buffer, and a server that drips byte by byte cannot stretch a header past the time limit.
@@ -420,7 +422,7 @@ class Client:
             elif no == errno.ECONNREFUSED:
                 text = "connection refused by " + at
             elif no in (104, 32, -29312, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN):
-                text = at + " closed the connection"  # -29312: TLS ended without saying so
+                text = at + " closed the connection"  # -29312: during a TLS handshake
                 self._gone = True
             elif "future" in text:
                 text += " (is the clock set?)"
