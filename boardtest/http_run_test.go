@@ -34,8 +34,11 @@ var newHTTPRig = sync.OnceValues(func() (*httpRig, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	mpy := filepath.Join(dir, "http.mpy")
-	if err := cross.Compile(ctx, filepath.Join("..", "saguarota", "http.py"), mpy); err != nil {
+	source, mpy := filepath.Join("..", "saguarota", "http.py"), filepath.Join(dir, "http.mpy")
+	if err := depend(source); err != nil {
+		return nil, err
+	}
+	if err := cross.Compile(ctx, source, mpy); err != nil {
 		return nil, err
 	}
 	client, err := os.ReadFile(mpy)
@@ -44,6 +47,13 @@ var newHTTPRig = sync.OnceValues(func() (*httpRig, error) {
 	}
 	return &httpRig{in, client}, nil
 })
+
+// depend tells the go command that the tests depend on a file which only other programs read.
+// Without that it would go on reporting cached results after the file has changed.
+func depend(path string) error {
+	_, err := os.Stat(path)
+	return err
+}
 
 // runHTTPScript runs one of this folder's scripts on MicroPython, with a heap of the given size and
 // the given standard input, and returns what it printed. To the script the client is a module of its
@@ -54,13 +64,17 @@ func runHTTPScript(t *testing.T, heap, input, script string, args ...string) str
 	if err != nil {
 		t.Fatal(err)
 	}
+	script = filepath.Join("scripts", script)
+	if err := depend(script); err != nil {
+		t.Fatal(err)
+	}
 	library := t.TempDir()
 	if err := os.WriteFile(filepath.Join(library, "http.mpy"), rig.client, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := rig.interpreter.Command(ctx, heap, append([]string{filepath.Join("scripts", script)}, args...)...)
+	cmd := rig.interpreter.Command(ctx, heap, append([]string{script}, args...)...)
 	cmd.Env = append(cmd.Env, "MICROPYPATH="+library+":.frozen")
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()

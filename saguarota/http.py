@@ -7,14 +7,14 @@
 
 The server is not trusted: every line, header and wait is bounded, and a body that ends before its
 length or last chunk is an error. How large a body may be is the caller's to say; so is whether it
-is whole where it has neither (.length is None) and so ends with the connection: MicroPython does
-not tell a TLS connection's proper end from a cut.
+is whole where it has neither and ends with the connection: even over TLS, MicroPython does not tell
+a proper end from a cut.
 
 The socket never blocks. So readinto() hands over what has arrived instead of waiting for a full
 buffer, and a server that drips byte by byte cannot stretch a header past the time limit.
 
-This module stays loaded during an update. Its error texts are few and short because a string
-costs a board 64 bytes and more before its first letter, one of up to 10 letters about 20.
+Heap is dear while this is loaded. Error texts are few and short because a string costs a board 32
+bytes besides its letters, one of up to 10 letters only about 10.
 """
 import time
 from micropython import const
@@ -55,25 +55,32 @@ def quote(path, safe="/"):
     return out
 
 
+def _cut(s, sep):
+    # What is before and after sep; None for the latter if it is not there. (The ESP8266 has no
+    # str.partition.)
+    i = s.find(sep)
+    return (s, None) if i < 0 else (s[:i], s[i + len(sep) :])
+
+
 def _number(digits):
     # Stricter than int(): no sign, blank or "_". Up to 9 digits are a small int on every board.
-    return int(digits) if digits.isdigit() and len(digits) < 10 else None
+    return int(digits) if digits and digits.isdigit() and len(digits) < 10 else None
 
 
 def _split(url):
     # -> is it https, host, port, the target to ask for (spaces and non-ASCII encoded).
-    scheme, _, rest = url.partition("://")
+    scheme, rest = _cut(url, "://")
     tls = scheme.lower() == "https"
-    rest = rest.partition("#")[0]
-    host = rest.partition("?")[0].partition("/")[0]
+    ok = rest and (tls or scheme.lower() == "http")
+    rest = _cut(rest or "", "#")[0]
+    host = _cut(_cut(rest, "?")[0], "/")[0]
     target = rest[len(host) :]
     if host[:1] == "[":
-        host, ok, port = host[1:].partition("]")
-        ok = ok and port[:1] in ":"
-        port = port[1:]
+        host, port = _cut(host[1:], "]")
+        ok = ok and port is not None and port[:1] in ":"
+        port = ok and port[1:]
     else:
-        ok = tls or scheme.lower() == "http"
-        host, _, port = host.partition(":")
+        host, port = _cut(host, ":")
     port = _number(port) if port else 443 if tls else 80
     # A control character could end the request line and begin a request of its own.
     if not ok or not host or quote(host, ":") != host or not port or port > 65535 or min(url) < " ":
@@ -83,16 +90,16 @@ def _split(url):
 
 def _join(url, ref):
     # The absolute URL that a Location header means.
-    if "://" in ref.partition("?")[0]:
+    if "://" in _cut(ref, "?")[0]:
         return ref
-    scheme, _, rest = url.partition("://")
+    scheme, rest = _cut(url, "://")
     if ref[:2] == "//":
         return scheme + ":" + ref
-    rest = rest.partition("#")[0].partition("?")[0]
+    rest = _cut(_cut(rest, "#")[0], "?")[0]
     if ref[:1] == "/":
-        rest = rest.partition("/")[0]
+        rest = _cut(rest, "/")[0]
     elif ref[:1] != "?":
-        rest = (rest.rpartition("/")[0] or rest) + "/"
+        rest = (rest[: max(0, rest.rfind("/"))] or rest) + "/"
     return scheme + "://" + rest + ref
 
 
@@ -173,7 +180,7 @@ class Client:
             if self._inner:  # this line only ends the chunk before
                 line = "" if line else self._line()
             self._inner = True
-            size = line.partition(";")[0].strip()
+            size = _cut(line, ";")[0].strip()
             if not size or len(size) > 7 or size.lower().strip("0123456789abcdef"):
                 raise self._error("bad chunk")
             self._left = int(size, 16)
@@ -271,7 +278,7 @@ class Client:
                 if len(pem) < 2:
                     raise
                 for cert in pem[1:]:
-                    ctx.load_verify_locations(a2b_base64(cert.partition(b"-----END")[0]))
+                    ctx.load_verify_locations(a2b_base64(_cut(cert, b"-----END")[0]))
         return ctx.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
 
     def _exchange(self, req, start):
@@ -301,8 +308,8 @@ class Client:
                 line = self._line(True)
                 if not line:
                     break
-                name, ok, value = line.partition(":")
-                if not ok or not name or " " in name or "\t" in name:
+                name, value = _cut(line, ":")
+                if value is None or not name or " " in name or "\t" in name:
                     raise self._error("bad header")
                 name = _NAMES.find(":" + name.lower() + ":")
                 value = value.strip()
@@ -311,9 +318,9 @@ class Client:
                 elif name == _ETAG:
                     if quote(value, _RESERVED + '"') == value:
                         etag = value
-                elif name == _RANGE:
-                    first, _, total = value.partition("/")
-                    first, _, last = first.partition(" ")[2].partition("-")
+                elif name == _RANGE and value[:6] == "bytes ":
+                    first, total = _cut(value[6:], "/")
+                    first, last = _cut(first, "-")
                     first, last, total = _number(first), _number(last), _number(total)
                 elif name == _CONNECTION:
                     if "close" in value.lower():
@@ -417,7 +424,7 @@ class Client:
             no = why.args[0]
             why = why.args[-1]
             text = "%s: %s" % (at, str(errno.errorcode.get(why, why)).strip())
-            if no in (110, 115, errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS):
+            if no in (110, errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS):
                 text = "no answer from %s within %s s" % (at, self._timeout)
             elif no == errno.ECONNREFUSED:
                 text = "connection refused by " + at
