@@ -1,7 +1,6 @@
 package devserver
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -37,15 +36,11 @@ type content struct {
 	failed error  // why Read gave up, for the log: who copies from it may not say
 }
 
-// newContent reads all of src. It gives up when ctx is done, which is when the
-// client has gone away.
-func newContent(ctx context.Context, src io.ReaderAt) (*content, error) {
+// newContent reads all of src.
+func newContent(src io.ReaderAt) (*content, error) {
 	c := &content{src: src, number: -1}
 	whole := sha256.New()
 	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		if err := c.read(int64(len(c.blocks))); err != nil {
 			return nil, err
 		}

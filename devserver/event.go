@@ -104,16 +104,14 @@ func printable(s string, limit int) string {
 // anything else the first word. It is "" for a client that sent none, as the
 // original library does not.
 func boardName(agent string) string {
-	name := agent
 	if rest, ok := strings.CutPrefix(agent, "saguarota/"); ok {
 		if _, inside, ok := strings.Cut(rest, "("); ok {
-			name, _, _ = strings.Cut(inside, ";")
-			name = strings.TrimSpace(strings.TrimSuffix(name, ")"))
-			return printable(name, maxShownBoard)
+			name, _, _ := strings.Cut(inside, ";")
+			return printable(strings.TrimSpace(strings.TrimSuffix(name, ")")), maxShownBoard)
 		}
 	}
-	if fields := strings.Fields(name); len(fields) > 0 {
-		name = fields[0]
+	for word := range strings.FieldsSeq(agent) {
+		return printable(word, maxShownBoard)
 	}
-	return printable(name, maxShownBoard)
+	return ""
 }

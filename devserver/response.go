@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -93,6 +94,8 @@ func (w *response) trouble() string {
 		return ""
 	case errors.Is(w.failed, os.ErrDeadlineExceeded):
 		return "dropped: the client took nothing for " + FormatDuration(w.stall)
+	case errors.Is(w.failed, net.ErrClosed):
+		return "cut, because the server stops"
 	}
 	return "the client went away"
 }

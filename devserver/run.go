@@ -62,6 +62,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		case <-finished:
 			return
 		}
+		watch.closeUnused()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.grace)
 		defer cancel()
 		if err := server.Shutdown(grace); err != nil {
@@ -94,6 +95,7 @@ type connections struct {
 
 // conn is what is known of a connection.
 type conn struct {
+	used       atomic.Bool // something has arrived
 	unanswered atomic.Bool // a request has begun to arrive and was not handled yet
 }
 
@@ -110,6 +112,7 @@ func (c *connections) changed(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
 		if v, ok := c.open.Load(nc); ok {
+			v.(*conn).used.Store(true)
 			v.(*conn).unanswered.Store(true)
 		}
 	case http.StateClosed, http.StateHijacked:
@@ -119,6 +122,17 @@ func (c *connections) changed(nc net.Conn, state http.ConnState) {
 				"sent no whole HTTP request (does its URL start with https://? only http:// is spoken here)")
 		}
 	}
+}
+
+// closeUnused closes the connections over which nothing came yet. Browsers keep
+// such in reserve, and http.Server.Shutdown would wait for them.
+func (c *connections) closeUnused() {
+	c.open.Range(func(nc, state any) bool {
+		if !state.(*conn).used.Load() {
+			_ = nc.(net.Conn).Close()
+		}
+		return true
+	})
 }
 
 // errorLines passes what net/http has to say on to the log.

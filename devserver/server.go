@@ -222,7 +222,9 @@ func releasePath(u *url.URL) (string, bool) {
 
 // serveManifest answers with the manifest.
 func (s *Server) serveManifest(w *response, r *http.Request, client string) string {
-	m, err := s.Manifest(r.Context())
+	// A client that lost patience does not stop the work: what was read is
+	// remembered, so that its next try is quick.
+	m, err := s.Manifest(context.WithoutCancel(r.Context()))
 	var body []byte
 	if err == nil {
 		body, err = m.Encode(s.config.Indent)
@@ -256,7 +258,7 @@ func (s *Server) serveFile(w *response, r *http.Request, client, path string) st
 		return s.broken(w, "the file could not be opened", err)
 	}
 	defer file.Close()
-	c, err := newContent(r.Context(), file)
+	c, err := newContent(file)
 	if err != nil {
 		return s.broken(w, "the file could not be read", err)
 	}
@@ -340,9 +342,6 @@ func (s *Server) redirect(w *response, r *http.Request) {
 // broken answers a request that failed for a reason of this side's. The client
 // is told the reason, but not where on this machine the tree is.
 func (s *Server) broken(w *response, what string, err error) string {
-	if errors.Is(err, context.Canceled) {
-		return "the client went away"
-	}
 	reason := strings.NewReplacer(s.dir+string(filepath.Separator), "", s.dir, "the tree").Replace(err.Error())
 	w.fail(http.StatusInternalServerError, what+": "+reason)
 	return what + ": " + printableError(err)
