@@ -1,0 +1,195 @@
+# One power cycle of a simulated board: mounts the flash image at "/", gives the board a
+# `machine`, runs boot.py and main.py as the firmware does, and leaves the process with what
+# became of it:
+#
+#	0  at the REPL (boot.py or main.py ended or raised)
+#	3  machine.reset(), or a watchdog that was not fed
+#	4  a soft reset: machine.soft_reset() or sys.exit()
+#
+# The board's console is standard output. Standard error gets lines for the driver.
+#
+# This shares the heap with what is measured on it, so it is small: what is needed once is
+# done at import and collected, timers are loaded when they are used (timers.py), and the
+# block device allocates nothing when it reads or writes.
+#
+# Arguments (key=value): image, fs (littlefs or fat), block (its size in bytes), log (a file
+# that every write is appended to), ro (1: read-only), cause (of the reset before), id (of the
+# chip, hexadecimal), repl (how long the board sits at the REPL, in ms), verbose (1: say how
+# much heap is taken).
+import ffi, gc, os, sys, vfs
+import machine as _real
+
+options = dict(a.split("=", 1) for a in sys.argv[1:])
+sys.argv.clear()
+
+# Leaves at once, as a reset does: no `except`, no `finally` sees it, and no file is closed.
+_exit = ffi.open(None).func("v", "_exit", "i")
+
+
+def leave(status, line):
+    sys.stderr.write("board: " + line + "\n")
+    _exit(status)
+
+
+class Flash:
+    def __init__(self, image, size):
+        self.f = open(image, "r+b")
+        self.size = size
+        self.count = self.f.seek(0, 2) // size
+
+    def readblocks(self, n, buf, off=0):
+        self.f.seek(n * self.size + off)
+        self.f.readinto(buf)
+
+    def writeblocks(self, n, buf, off=0):
+        self.f.seek(n * self.size + off)
+        self.f.write(buf)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.count
+        if op == 5:
+            return self.size
+        if op == 6:
+            self.f.seek(arg * self.size)
+            for _ in range(self.size // 64):
+                self.f.write(_ERASED)
+            return 0
+
+
+_ERASED = b"\xff" * 64
+
+if "log" in options:
+
+    class LoggedFlash(Flash):
+        def __init__(self, image, size, log):
+            super().__init__(image, size)
+            self.log = open(log, "ab")
+            self.head = bytearray(13)
+
+        # A record: "W" or "E", then block, offset and length as little-endian 32 bits; after a
+        # "W", the data.
+        def note(self, kind, n, off, size):
+            h = self.head
+            h[0] = kind
+            for i in range(4):
+                h[1 + i] = n >> 8 * i & 255
+                h[5 + i] = off >> 8 * i & 255
+                h[9 + i] = size >> 8 * i & 255
+            self.log.write(h)
+
+        def writeblocks(self, n, buf, off=0):
+            self.note(0x57, n, off, len(buf))
+            self.log.write(buf)
+            super().writeblocks(n, buf, off)
+
+        def ioctl(self, op, arg):
+            if op == 6:
+                self.note(0x45, arg, 0, self.size)
+            return super().ioctl(op, arg)
+
+    flash = LoggedFlash(options["image"], int(options["block"]), options["log"])
+else:
+    flash = Flash(options["image"], int(options["block"]))
+
+
+# Stands in for the module of that name.
+class Machine:
+    PWRON_RESET = 1
+    HARD_RESET = 2
+    WDT_RESET = 3
+    DEEPSLEEP_RESET = 4
+    SOFT_RESET = 5
+
+    # Timer and WDT when they are first asked for; Signal and the like as the host has them.
+    def __getattr__(self, name):
+        if name in ("Timer", "WDT"):
+            space = {"leave": leave}
+            exec(timers.read(), space)
+            self.Timer = space["Timer"]
+            self.WDT = space["WDT"]
+            self.armed = space["armed"]
+            self.jump = space["jump"]
+        return getattr(self if name in self.__dict__ else _real, name)
+
+
+def reset():
+    leave(3, "reset")
+
+
+def soft_reset():
+    raise SystemExit
+
+
+def freq(hz=None):
+    return 160000000
+
+
+def constant(value):
+    return lambda: value
+
+
+# Opened here: once the image is mounted, the host's files cannot be reached.
+timers = open(__file__.rsplit("/", 1)[0] + "/timers.py")
+machine = Machine()
+# Attributes of the instance: `from machine import reset` does not take a method.
+machine.reset = reset
+machine.soft_reset = soft_reset
+machine.freq = freq
+machine.reset_cause = constant(int(options.get("cause", "1")))
+machine.unique_id = constant(
+    bytes(int(options["id"][i : i + 2], 16) for i in range(0, len(options["id"]), 2))
+)
+repl = int(options.get("repl", "0"))
+
+
+# Runs a file in __main__, as the firmware does; False if it raised.
+def execute(name, space):
+    try:
+        os.stat(name)
+    except OSError:
+        return True
+    try:
+        execfile(name, space)
+        return True
+    except SystemExit:
+        leave(4, "soft reset in " + name)
+    except BaseException as e:
+        sys.print_exception(e)
+        sys.stderr.write("board: " + name + " raised " + type(e).__name__ + "\n")
+
+
+def run(space):
+    space.clear()
+    space["__name__"] = "__main__"
+    gc.collect()
+    if verbose:
+        line = "board: heap: %d taken by the board, %d by its file system, %d free\n"
+        sys.stderr.write(line % (gc.mem_alloc() - file_system, file_system, gc.mem_free()))
+    if execute("boot.py", space):
+        execute("main.py", space)
+    line = "repl"
+    if "Timer" in machine.__dict__:
+        machine.jump(repl)
+        for t in machine.armed:
+            line += " %s=%d" % (type(t).__name__, t.period)
+    leave(0, line)
+
+
+gc.collect()
+_used = gc.mem_alloc()
+vfs.umount("/")
+vfs.mount(
+    vfs.VfsFat(flash) if options["fs"] == "fat" else vfs.VfsLfs2(flash),
+    "/",
+    readonly=options.get("ro") == "1",
+)
+os.chdir("/")
+sys.path[:] = ["", ".frozen", "/lib"]
+sys.modules["machine"] = machine
+del sys.modules["board"]
+gc.collect()
+file_system = gc.mem_alloc() - _used
+verbose = "verbose" in options
+# Names that only the lines above need, and what they hold.
+del ffi, vfs, options, flash, Flash, Machine, reset, soft_reset, freq, constant, _used
