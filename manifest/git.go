@@ -33,7 +33,7 @@ func commitTimes(ctx context.Context, git, dir string, paths []string) (map[stri
 	defer cancel()
 	cmd := exec.CommandContext(ctx, git,
 		// What a user's configuration could change about the output.
-		"-c", "log.follow=false", "-c", "log.showRoot=true", "-c", "log.showSignature=false",
+		"-c", "log.follow=false", "-c", "log.showSignature=false",
 		"-c", "log.diffMerges=separate",
 		"log",
 		// Every commit, also those without changes below dir: the lines of
@@ -44,7 +44,7 @@ func commitTimes(ctx context.Context, git, dir string, paths []string) (map[stri
 		"-m", "--root", "--raw", "-z", "--no-renames", "--relative", "-O/dev/null",
 		// "raw" names the parent that a list of changes is against, and the
 		// commits' times as numbers.
-		"--pretty=raw", "--no-abbrev", "--no-abbrev-commit", "--no-decorate", "--no-notes", "--no-color",
+		"--pretty=raw", "--no-abbrev", "--no-abbrev-commit", "--no-decorate", "--no-notes", "--no-color", "--encoding=UTF-8",
 		"--", ".")
 	cmd.Dir = dir
 	cmd.Env = gitEnv(os.Environ())
