@@ -394,6 +394,7 @@ class OTAManifestServer:
         with self._start_lock:
             if self._process is not None and not self._process.ended(0):
                 raise RuntimeError("the server is running already; call stop() first")
+            self.stop()
             process = _ServerProcess(
                 ["serve", "--host=" + self.host, f"--port={self.port}"]
                 # Someone who starts with an empty folder fills it later.
@@ -405,19 +406,20 @@ class OTAManifestServer:
             self._process = process
             # The process would end by itself, but a moment later than this one.
             atexit.register(self.stop)
-        self.port = process.port
+            self.port = process.port
         if background:
+            process.announce()
             return
-
         try:
+            process.announce()
             # In short waits: Windows sees Ctrl-C only between them.
             while not process.ended(0.5):
                 pass
+            process.check()
         except KeyboardInterrupt:
             print("\nShutting down server...", flush=True)
         finally:
             self.stop()
-        process.check()
 
     def stop(self) -> None:
         """Stop the server and wait until it has ended; do nothing if none runs.
@@ -473,32 +475,37 @@ class _ServerProcess:
         self._alive.acquire()
         try:
             threading.Thread(target=self._relay, name="saguarota-serve", daemon=True).start()
-            self.port = self._welcome()
+            self._address, self._manifest_urls = self._welcome()
+            self.port = int(self._address.rpartition(":")[2])
         except BaseException:
             self.stop()
             raise
 
-    def _welcome(self) -> int:
-        """Wait for the server, print where it is and return its port."""
-        address = ""
-        while not address.startswith(_READY):
-            address = self._stdout.readline()
-            if not address:
+    def _welcome(self) -> Tuple[str, List[str]]:
+        """Wait until the server is up; return its address and lines about more."""
+        line = ""
+        while not line.startswith(_READY):
+            line = self._stdout.readline()
+            if not line:
                 self.ended(-1)
                 raise ServerStartError(
                     _message("\n".join(self._held or []), self._popen.returncode)
                 )
-        address = address[len(_READY) - len("http://") :].strip()
-        print("OTAManifestServer running at " + address, flush=True)
+        address = line[len(_READY) - len("http://") :].strip()
+        urls = []
         line = self._stdout.readline()
         while line.startswith("Manifest URL: "):
-            print(line.rstrip(), flush=True)
+            urls.append(line.rstrip())
             line = self._stdout.readline()
+        return address, urls
+
+    def announce(self) -> None:
+        """Print where the server is, and from now on what it reports."""
         with self._print_lock:
-            for line in self._held or []:
+            _print_line("OTAManifestServer running at " + self._address)
+            for line in self._manifest_urls + (self._held or []):
                 _print_line(line)
             self._held = None
-        return int(address.rpartition(":")[2])
 
     def _relay(self) -> None:
         """Print what the server reports, until it ends."""
@@ -512,7 +519,6 @@ class _ServerProcess:
                         _print_line(line)
         # Nobody else waits for the process, which would not be safe in a handler.
         self._popen.wait()
-        self._stdout.close()
         self._alive.release()
 
     def ended(self, timeout_s: float) -> bool:
@@ -523,6 +529,7 @@ class _ServerProcess:
         return True
 
     def stop(self) -> None:
+        """End the server, by force if it takes too long."""
         self._stopping = True
         try:
             self._stdin.close()
@@ -534,6 +541,7 @@ class _ServerProcess:
         if not gone:
             self._popen.kill()
             self.ended(_STOP_TIMEOUT_S)
+        self._stdout.close()
 
     def check(self) -> None:
         """Raise ToolError if the server ended in failure, and nobody stopped it."""

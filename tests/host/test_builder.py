@@ -110,9 +110,7 @@ class TestManifest(BuilderTestCase):
         where = os.getcwd()
         self.addCleanup(os.chdir, where)
         os.chdir(self.folder)
-        self.assertEqual(
-            paths(OTAManifestBuilder("--help").generate_manifest_data()), ["main.py"]
-        )
+        self.assertEqual(paths(OTAManifestBuilder("--help").generate_manifest_data()), ["main.py"])
 
     def test_missing_folder(self):
         with self.assertToolError("no folder .*nowhere"):
@@ -206,9 +204,7 @@ class TestFilters(BuilderTestCase):
         self.assertIs(builder.followlinks, False)
         self.assertEqual(builder.allowed_extensions, {".py", ".mpy", ".raw", ".rgb565", ".c"})
         self.assertEqual(builder.exclude_prefixes, ("test_",))
-        self.assertEqual(
-            builder.exclude_folders, {"__pycache__", "examples", "docs", "tests"}
-        )
+        self.assertEqual(builder.exclude_folders, {"__pycache__", "examples", "docs", "tests"})
         for name, value in {
             "auth_key": None,
             "signature_field": "signature",
