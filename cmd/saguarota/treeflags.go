@@ -55,9 +55,9 @@ func (t *treeFlags) add(flags *pflag.FlagSet) {
 // that does not exist is none: the first release has no release before it.
 func (t *treeFlags) options() (manifest.Options, error) {
 	o := manifest.Options{
-		Extensions:      t.extensions,
-		ExcludePrefixes: t.excludePrefixes,
-		ExcludeFolders:  t.excludeFolders,
+		Extensions:      trimmed(t.extensions),
+		ExcludePrefixes: trimmed(t.excludePrefixes),
+		ExcludeFolders:  trimmed(t.excludeFolders),
 		NoFollowLinks:   !t.followLinks,
 		VersionSource:   manifest.VersionSource(t.versionSource),
 		ReuseUnchanged:  t.reuseUnchanged,
@@ -80,6 +80,15 @@ func (t *treeFlags) options() (manifest.Options, error) {
 			"restore it from the last release; without --previous, boards may not notice what changed")
 	}
 	return o, nil
+}
+
+// trimmed returns list without the blanks that people put after commas.
+func trimmed(list []string) []string {
+	var out []string
+	for _, item := range list {
+		out = append(out, strings.TrimSpace(item))
+	}
+	return out
 }
 
 // key returns the secret that signs the manifest, nil if there is none. A
