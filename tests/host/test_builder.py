@@ -113,11 +113,11 @@ class TestManifest(BuilderTestCase):
         self.assertEqual(paths(OTAManifestBuilder("--help").generate_manifest_data()), ["main.py"])
 
     def test_missing_folder(self):
-        with self.assertToolError("no folder .*nowhere"):
+        with self.assertToolError("/nowhere"):
             OTAManifestBuilder(self.folder / "nowhere").generate_manifest()
 
     def test_file_instead_of_folder(self):
-        with self.assertToolError("main.py is not a folder"):
+        with self.assertToolError("main.py.* not a folder"):
             OTAManifestBuilder(self.write("main.py")).generate_manifest()
 
     def test_names_that_a_board_takes_for_one(self):
