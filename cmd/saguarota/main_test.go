@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"saguarota": main})
+	testscript.Main(m, map[string]func(){"saguarota": main, "http": httpMain})
 }
 
 // TestScript runs the scenarios in testdata/script, each in a folder of its
@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 //
 //	mtime SECONDS PATH...   set modification times; of a folder, of all files in it
 //	mode PATH OCTAL         check a file's permissions
+//
+// and what serve_test.go describes for the server.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -35,11 +37,14 @@ func TestScript(t *testing.T) {
 				env.Setenv("GIT_"+who+"_NAME", "Ada")
 				env.Setenv("GIT_"+who+"_EMAIL", "ada@example.org")
 			}
+			env.Values[backgroundKey{}] = new(background)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"mtime": scriptMTime,
 			"mode":  scriptMode,
+			"serve": scriptServe,
+			"stop":  scriptStop,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

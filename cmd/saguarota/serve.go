@@ -58,7 +58,7 @@ func serveCommand() *cobra.Command {
 		Example: serveExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("serve takes one folder, not %d: type \"saguarota serve SRC\"", len(args))
+				return withHint(fmt.Errorf("serve takes one folder, not %d", len(args)), "type \"saguarota serve SRC\"")
 			}
 			return nil
 		},
@@ -126,9 +126,9 @@ func serve(cmd *cobra.Command, src string, o serveOptions) error {
 	case err != nil:
 		fmt.Fprintf(stderr, "warning: there is no manifest until this is mended: %v\n", err)
 	case len(m.Files) == 0 && !o.allowEmpty:
-		return fmt.Errorf("no file in %s is part of a release: only %s files are, and not those in folders named %s; "+
-			"name another folder, choose with --ext, or give --allow-empty if the files are still to come",
-			src, strings.Join(options.Extensions, " "), strings.Join(options.ExcludeFolders, " "))
+		return withHint(fmt.Errorf("no file in %s is part of a release", src),
+			"files that end in %s are; name another folder, choose others with --ext, or give --allow-empty if they are still to come",
+			strings.Join(options.Extensions, " "))
 	}
 
 	listener, err := listen(ctx, o.host, o.port)
@@ -153,13 +153,11 @@ func serve(cmd *cobra.Command, src string, o serveOptions) error {
 // checkFolder explains what is wrong with a path that should be a folder's.
 func checkFolder(src string) error {
 	info, err := os.Stat(src)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no folder %s: give the one that holds the files of the release", src)
-	case err != nil:
-		return fmt.Errorf("look at the folder to serve: %w", err)
-	case !info.IsDir():
-		return fmt.Errorf("%s is not a folder: give the folder that holds the files of the release", src)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: src, Err: errors.New("not a folder")}
+	}
+	if err != nil {
+		return withHint(err, "give the folder that holds the files of the release")
 	}
 	return nil
 }
@@ -170,22 +168,24 @@ func listen(ctx context.Context, host string, port uint16) (net.Listener, error)
 	if host == "0.0.0.0" {
 		network = "tcp4" // else it would be IPv6 as well
 	}
-	addr := net.JoinHostPort(host, strconv.Itoa(int(port)))
-	listener, err := new(net.ListenConfig).Listen(ctx, network, addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	var unknown *net.DNSError
 	switch {
 	case err == nil:
 		return listener, nil
 	case isErrno(err, syscall.EADDRINUSE, 10048):
-		return nil, fmt.Errorf("port %d of %s is taken by another program: choose another with --port, or any free one with --port 0", port, host)
+		return nil, withHint(fmt.Errorf("port %d of %s is taken by another program", port, host),
+			"choose another port with --port, or any free one with --port 0")
 	case isErrno(err, syscall.EADDRNOTAVAIL, 10049):
-		return nil, fmt.Errorf("%s is no address of this machine: try --host 0.0.0.0, which is all of them", host)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("this user may not open port %d: choose one above 1023 with --port", port)
+		return nil, withHint(fmt.Errorf("%s is no address of this machine", host),
+			"--host 0.0.0.0 is all of its addresses")
 	case errors.As(err, &unknown):
-		return nil, fmt.Errorf("the host name %s is not known: give a name or an address of this machine with --host", host)
+		return nil, withHint(fmt.Errorf("the host name %s is not known", host),
+			"give a name or an address of this machine with --host; 0.0.0.0 is all of its addresses")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, withHint(fmt.Errorf("this user may not open port %d", port), "choose one above 1023 with --port")
 	}
-	return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	return nil, err
 }
 
 // isErrno reports whether err is the given system error, which on Windows is a
@@ -240,11 +240,7 @@ func (w welcome) text() string {
 		fmt.Fprintf(&b, "Manifest URL: %s/ota/versions.json\n", base(h))
 	}
 	if w.m != nil {
-		count := fmt.Sprintf("%d files", len(w.m.Files))
-		if len(w.m.Files) == 1 {
-			count = "1 file"
-		}
-		fmt.Fprintf(&b, "Serving %s: %s, version %d\n", w.src, count, w.m.Version)
+		fmt.Fprintf(&b, "Serving %s: %s, version %d\n", w.src, plural(len(w.m.Files), "file"), w.m.Version)
 	}
 	if ip := net.ParseIP(w.host); w.host == "localhost" || ip != nil && ip.IsLoopback() {
 		fmt.Fprintf(&b, "Only programs on this machine can reach %s; for boards add --host 0.0.0.0\n", w.host)
@@ -298,8 +294,9 @@ func (l *requestLog) print(e devserver.Event) {
 	if e.Status >= 400 && colours() {
 		status = "\x1b[31m" + status + "\x1b[0m"
 	}
-	fmt.Fprintf(l.w, "%s  %-*s  %-*s  %s  %9s  %7s  %s\n", e.Time.Format("15:04:05"), l.who, who, l.what, what,
+	line := fmt.Sprintf("%s  %-*s  %-*s  %s  %9s  %7s  %s", e.Time.Format("15:04:05"), l.who, who, l.what, what,
 		status, devserver.FormatBytes(e.Bytes), devserver.FormatDuration(e.Duration), e.Note)
+	fmt.Fprintln(l.w, strings.TrimRight(line, " "))
 }
 
 // colours reports whether the terminal takes colours, as far as can be told:
