@@ -8,8 +8,7 @@ is the tuple (path, version, md5, size, sha256); what is not given is "" or -1.
 import json
 from micropython import const
 
-_WINDOW = const(1536)  # the longest entry that is read, and the buffer for it
-_PICK = const(16)  # entries held at once where a manifest is not sorted
+WINDOW = 1024  # bytes: the longest entry that is read, and the buffer for it
 _MAX_PATH = const(255)
 _MAX_INT = const(0x7FFFFFFFFFFFFFFF)
 
@@ -34,7 +33,7 @@ def check_path(path):
             raise ManifestError("path is not relative and canonical: " + path)
 
 
-def _integer(v, what):
+def integer(v, what):
     if type(v) is not int or not 0 <= v <= _MAX_INT:
         raise ManifestError(what + " is not a whole number: " + repr(v)[:40])
     return v
@@ -55,10 +54,10 @@ def _entry(d):
     check_path(path)
     size = d.get("size", -1)
     if size != -1:
-        _integer(size, "size of " + path)
+        integer(size, "size of " + path)
     return (
         path,
-        _integer(d.get("version", 0), "version of " + path),
+        integer(d.get("version", 0), "version of " + path),
         _digest(d.get("md5", ""), 32, "md5", path),
         size,
         _digest(d.get("sha256", ""), 64, "sha256", path),
@@ -69,12 +68,13 @@ class Reader:
     """Pull a manifest through one small buffer.
 
     readinto: a function that fills a buffer and returns the number of bytes, 0 at
-    the end. spool: an open file that gets every byte read, or None.
+    the end; limit: bytes at most; buf: a buffer of WINDOW bytes to use. spool: an open
+    file that gets every byte read, or None.
     """
 
-    def __init__(self, readinto, limit=_MAX_INT):
+    def __init__(self, readinto, limit=_MAX_INT, buf=None):
         self._readinto = readinto
-        self._buf = bytearray(_WINDOW)
+        self._buf = buf or bytearray(WINDOW)
         self._view = memoryview(self._buf)
         self._pos = self._end = 0
         self._limit = limit
@@ -91,10 +91,10 @@ class Reader:
             self._end = len(rest)
             self._view[: self._end] = rest
             self._pos = 0
-        if self._end == _WINDOW:
-            raise ManifestError("a manifest entry is longer than {} bytes".format(_WINDOW))
+        if self._end == WINDOW:
+            raise ManifestError("a manifest entry is longer than {} bytes".format(WINDOW))
         # a short read where the buffer is nearly full: never more than fits
-        n = self._readinto(self._view[self._end : min(self._end + 512, _WINDOW)])
+        n = self._readinto(self._view[self._end : min(self._end + 512, WINDOW)])
         if not n:
             return False
         if self.spool:
@@ -276,102 +276,13 @@ class Reader:
             raise ManifestError("bytes after the end of the manifest")
 
 
-def version(path):
+def version(path, buf):
     """The version of a manifest file: 0 where there is none or it is damaged."""
     try:
         with open(path, "rb") as f:
-            for key, v in Reader(f.readinto).items():
+            for key, v in Reader(f.readinto, buf=buf).items():
                 if key == "version":
-                    return _integer(v, "version")
+                    return integer(v, "version")
     except (OSError, ValueError):
         pass
     return 0
-
-
-class Manifest:
-    """A manifest on flash that was read through once and found valid.
-
-    version, signature (str or None), count of files, ordered (bool). Raises
-    ManifestError with what is wrong, OSError where the file cannot be read.
-    """
-
-    def __init__(self, path, signature_field="signature"):
-        self.path = path
-        self.version = self.signature = None
-        self.count = 0
-        self.ordered = True
-        last = ""
-        lists = 0
-        with open(path, "rb") as f:
-            for key, v in Reader(f.readinto).items():
-                if key == "file":
-                    if v[0] <= last:
-                        self.ordered = False
-                    last = v[0]
-                    self.count += 1
-                elif key == "files":
-                    lists += 1
-                elif key == "version":
-                    self.version = _integer(v, "version")
-                elif key == signature_field:
-                    self.signature = v
-        if self.version is None:
-            raise ManifestError("the manifest has no version")
-        if lists != 1:
-            raise ManifestError("the manifest has {} lists of files".format(lists))
-        if not self.ordered:
-            for _ in self.entries():  # finds duplicates
-                pass
-
-    def _stream(self):
-        with open(self.path, "rb") as f:
-            for key, v in Reader(f.readinto).items():
-                if key == "file":
-                    yield v
-
-    def entries(self):
-        """Yield every entry, sorted by path."""
-        return self._stream() if self.ordered else self._sorted()
-
-    def _sorted(self):
-        # A board cannot hold them all: each pass over the file picks the next few.
-        last = ""
-        while True:
-            pick = []
-            for e in self._stream():
-                if e[0] <= last or (len(pick) == _PICK and e[0] > pick[-1][0]):
-                    continue
-                i = len(pick)
-                while i and pick[i - 1][0] > e[0]:
-                    i -= 1
-                if i and pick[i - 1][0] == e[0]:
-                    raise ManifestError("the manifest lists a file twice: " + e[0])
-                pick.insert(i, e)
-                if len(pick) > _PICK:
-                    pick.pop()
-            if not pick:
-                return
-            for e in pick:
-                yield e
-            last = pick[-1][0]
-
-    def versus(self, old):
-        """Yield (entry, old entry or None) for each file: a merge of two sorted lists."""
-        olds = old.entries() if old else iter(())
-        o = next(olds, None)
-        for e in self.entries():
-            while o and o[0] < e[0]:
-                o = next(olds, None)
-            yield e, o if o and o[0] == e[0] else None
-
-    def authentic(self, key):
-        """True where the signature is the HMAC-SHA256 of the manifest under key (str)."""
-        from .trust import HMAC, equal
-
-        if not isinstance(self.signature, str):
-            return False
-        mac = HMAC(key.encode())
-        mac.update("v=" + str(self.version))
-        for e in self.entries():
-            mac.update("\n" + e[0] + "\t" + str(e[1]) + "\t" + e[2])
-        return equal(mac.hexdigest(), self.signature.lower())

@@ -2,7 +2,8 @@
 
 import os
 
-from .manifest import Manifest, ManifestError
+from .compare import Manifest
+from .manifest import ManifestError
 from .names import OTADeletePolicy, OTAError, OTAErrorCode
 from .recover import rank
 from .stage import (
@@ -13,9 +14,9 @@ from .update import check_rejected
 _HOLD = 16  # names held in memory at once
 
 
-def open_manifest(ota):
+def open_manifest(ota, buf=None):
     """The fetched manifest, checked: its form, its signature, that it names files."""
-    m = Manifest(staged_path(ota, "manifest"), ota.manifest_signature_field)
+    m = Manifest(staged_path(ota, "manifest"), ota.manifest_signature_field, buf)
     if ota.manifest_auth_key:
         if m.signature is None:
             raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "the manifest is not signed")
@@ -26,13 +27,13 @@ def open_manifest(ota):
     return m
 
 
-def release(ota, j, id):
+def release(ota, j, id, bufs):
     """Compare the fetched manifest with the installed one and the files on the board."""
     check_rejected(j, id)
     try:
-        m = open_manifest(ota)
+        m = open_manifest(ota, bufs[0])
         with open(ota.backup_dir + "/todo", "w") as t:
-            yield from _changes(ota, m, t)
+            yield from _changes(ota, m, t, bufs[1])
             try:
                 yield from _extras(ota, m, t)
             except OSError as e:
@@ -45,10 +46,10 @@ def release(ota, j, id):
         raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
 
 
-def _changes(ota, m, t):
+def _changes(ota, m, t, spare):
     old = None
     try:
-        old = Manifest(ota.local_manifest_file, ota.manifest_signature_field)
+        old = Manifest(ota.local_manifest_file, ota.manifest_signature_field, spare)
     except (OSError, ValueError):
         pass  # a new board, or a damaged file: the files themselves are compared
     index = 0

@@ -7,16 +7,16 @@ from .stage import make_folder, path as staged_path, sha256_of
 from .update import backoff, check_rejected, client, final, get
 
 
-def fetch(ota, c, j):
+def fetch(ota, c, j, buf):
     """Fetch the manifest if its version is greater than the installed one's.
 
     Returns the release id, or None where there is nothing newer.
     """
-    above = -1 if ota.force_update else version(ota.local_manifest_file)
+    above = -1 if ota.force_update else version(ota.local_manifest_file, buf)
     attempt = 0
     while True:
         try:
-            id = yield from _read(ota, c, above, j)
+            id = yield from _read(ota, c, above, j, buf)
             return id
         except ManifestError as e:
             raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
@@ -28,9 +28,9 @@ def fetch(ota, c, j):
         attempt += 1
 
 
-def _read(ota, c, above, j):
+def _read(ota, c, above, j, buf):
     get(c, ota.manifest_url)
-    r = Reader(c.readinto, ota.max_manifest_bytes)
+    r = Reader(c.readinto, ota.max_manifest_bytes, buf)
     found = None
     try:
         for key, v in r.items():
@@ -56,7 +56,7 @@ def _read(ota, c, above, j):
         # The version came late: what was read is gone, so read it again.
         make_folder(ota)
         get(c, ota.manifest_url)
-        r = Reader(c.readinto, ota.max_manifest_bytes)
+        r = Reader(c.readinto, ota.max_manifest_bytes, buf)
         with open(staged_path(ota, "manifest"), "wb") as r.spool:
             for _ in r.items():
                 yield 0

@@ -33,22 +33,29 @@ def _update(ota, j):
     mode = "manifest" if ota.manifest_url else "http_fs"
     ota._emit("update_start", {"mode": mode})
     _forget("config", "original")
+    # For two manifests at once, taken before code has cut the heap to pieces.
+    bufs = (bytearray(1024), bytearray(1024))
     c = client(ota)
+    kept = None
     try:
         if ota.manifest_url:
             from .poll import fetch
 
-            id = yield from fetch(ota, c, j)
-            fetch = None
-            _forget("poll")
+            id = yield from fetch(ota, c, j, bufs[0])
             if id is None:
                 return False
             _end_of_backups(j)
+            # The connection stays open; the code that serves it comes back later.
+            kept = c.__dict__
+            c = fetch = None
+            _forget("poll", "http")
             from .plan import release
 
-            yield from release(ota, j, id)
-            release = None
-            _forget("plan", "manifest", "trust")
+            yield from release(ota, j, id, bufs)
+            release = bufs = None
+            _forget("plan", "compare", "manifest", "trust")
+            c = client(ota)
+            _restore(c, kept)
         else:
             _end_of_backups(j)
             from .httpfs import crawl
@@ -71,8 +78,9 @@ def _update(ota, j):
                 return False
             check_rejected(j, id)
     finally:
-        c.close()
-    c = files = content_id = None
+        if c:
+            c.close()
+    c = kept = files = content_id = None
     _forget("download", "http")
     from .install import Installer
 
@@ -95,6 +103,12 @@ def _end_of_backups(j):
 
         cleanup(j)
         j.save("I")
+
+
+def _restore(o, attributes):
+    # A function of its own: a loop would leave its iterator in the generator's frame.
+    for name in attributes:
+        setattr(o, name, attributes[name])
 
 
 def _forget(*names):
