@@ -1,6 +1,6 @@
-"""OTAUpdater's arguments: their order, their defaults and what they are turned into.
+"""What OTAUpdater works out once it is asked for: its options, and the rare methods.
 
-Loaded for an update only; a boot with nothing to do needs none of it.
+A boot with nothing to do loads none of this.
 """
 
 import os
@@ -81,7 +81,36 @@ _OPTIONS = (
 )
 
 
-def apply(ota, args, kwargs):
+def attribute(ota, name):
+    """An attribute that ota does not have yet."""
+    if name in ("cleanup_files", "revert_update"):
+        from .trial import cleanup_files, revert_update
+
+        method = cleanup_files if name[0] == "c" else revert_update
+    elif name == "fetch_manifest":
+        from .poll import fetch_manifest as method
+    elif name == "release":
+        method = release
+    elif name[0] == "_" or ota._args is None:
+        raise AttributeError(name)
+    else:
+        args = ota._args
+        ota._args = None
+        _apply(ota, args, ota._kwargs)
+        return getattr(ota, name)
+    return lambda: method(ota)
+
+
+def release(ota):
+    """Drop everything that the updater holds and collect the garbage."""
+    import gc
+
+    for name in tuple(ota.__dict__):
+        setattr(ota, name, None)
+    gc.collect()
+
+
+def _apply(ota, args, kwargs):
     """Set every option as an attribute of ota, unless it was set by hand already."""
     for i, (name, default, convert) in enumerate(_OPTIONS):
         if name in ota.__dict__:

@@ -5,13 +5,13 @@ import os
 from .http import HTTPError, quote
 from .names import OTAError, OTAErrorCode
 from .recover import exists, remove
-from .stage import check, path as staged_path, sha256_of, todo
+from .stage import check, emit, live_path, sha256_of, staged_path, todo
 from .update import backoff, final, get
 
 
 def files(ota, c, mode):
     buf = bytearray(ota.io_chunk_size)
-    prefix = len(ota._live(""))
+    prefix = len(live_path(ota, ""))
     total = 0
     for f in todo(ota.backup_dir):
         total = int(f[7])
@@ -25,19 +25,19 @@ def files(ota, c, mode):
             start.update(what)
         else:
             start = what = {"path": path, "mode": mode}
-        ota._emit("file_update_start", start)
+        emit(ota, "file_update_start", start)
         try:
             yield from _file(ota, c, f, path, buf)
         except OTAError as e:
             if mode == "manifest":
                 raise
-            ota._emit("file_update_failed", {"path": path, "mode": mode, "error": str(e)})
+            emit(ota, "file_update_failed", {"path": path, "mode": mode, "error": str(e)})
             if ota.strict_http_fs:
                 raise OTAError(OTAErrorCode.HTTP_FS, str(e))
             print("OTA: left out {}: {}".format(path, e))
             remove(staged_path(ota, f[1]))
             continue
-        ota._emit("file_update_done", what)
+        emit(ota, "file_update_done", what)
 
 
 def _file(ota, c, f, path, buf):
@@ -54,7 +54,7 @@ def _file(ota, c, f, path, buf):
     attempts = ota.download_retries + 1
     etag = None
     for attempt in range(attempts):
-        ota._emit(
+        emit(ota, 
             "download_attempt",
             {"url": url, "path": path, "attempt": attempt + 1, "attempts": attempts},
         )
@@ -81,7 +81,7 @@ def _file(ota, c, f, path, buf):
         if attempt + 1 < attempts:
             wait = backoff(ota, attempt)
             print("OTA: {}; trying again in {} ms".format(message, wait))
-            ota._emit(
+            emit(ota, 
                 "download_retry",
                 {"url": url, "path": path, "attempt": attempt + 1, "wait_ms": wait},
             )

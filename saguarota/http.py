@@ -49,7 +49,7 @@ def quote(path, safe="/"):
     out = ""
     for b in path.encode():
         c = chr(b)
-        if b > 127 or not (c.isalpha() or c.isdigit() or c in "-._~" or c in safe):
+        if not (c.isalpha() or c.isdigit() or c in "-._~" or c in safe):  # ASCII's, in MicroPython
             c = "%%%02X" % b
         out += c
     return out

@@ -6,7 +6,7 @@ For development: nothing is signed or hashed. Reads listings as nginx writes the
 from .http import HTTPError, quote
 from .manifest import ManifestError, check_path
 from .names import OTAError, OTAErrorCode
-from .stage import line, make_folder, name_for, op_for, own
+from .stage import line, live_path, make_folder, name_for, op_for, own
 from .update import get
 
 _MAX_DEPTH = 8
@@ -42,7 +42,7 @@ def _note(ota, t, below, path):
     if path.endswith("/"):
         below.write(path + "\n")
         return True
-    live = ota._live(path)
+    live = live_path(ota, path)
     if not own(ota, live):
         name = name_for("http_fs", path)
         line(t, ota, op_for(live), name, -1, ":", 0, 0, 0, live)

@@ -92,7 +92,7 @@ class Installer:
 
     def _dropped(self, f):
         """A file without sums that turned out to be no change, or could not be had."""
-        return f[4] == ":" and not exists(file(self.j, f[1], "n"))
+        return f[0] != "d" and f[4] == ":" and not exists(file(self.j, f[1], "n"))
 
     def _backup(self):
         """Copies for what the swap does not keep by renaming. A cut: not used yet."""

@@ -7,6 +7,7 @@ while the journal has no entry yet: the first one ends that story.
 import os
 
 from .recover import exists, reset
+from .stage import live_path
 
 
 def take_over(ota, j):
@@ -35,4 +36,4 @@ def restore(ota, folder=""):
         if item[1] & 0x4000:
             restore(ota, path)
         else:
-            copy(ota.backup_dir + path, ota._live(path[1:]))
+            copy(ota.backup_dir + path, live_path(ota, path[1:]))

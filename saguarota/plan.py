@@ -7,7 +7,8 @@ from .manifest import ManifestError
 from .names import OTADeletePolicy, OTAError, OTAErrorCode
 from .recover import rank
 from .stage import (
-    Hashes, case_blind, check, extension, line, name_for, op_for, own, path as staged_path, sha256_of,
+    Hashes, case_blind, check, emit, extension, line, live_path, name_for, op_for, own, sha256_of,
+    staged_path,
 )  # fmt: skip
 from .update import check_rejected
 
@@ -57,7 +58,7 @@ def _changes(ota, m, t, spare):
     for e, o in m.versus(old):
         index += 1
         path, new, md5, size, sha = e
-        live = ota._live(path)
+        live = live_path(ota, path)
         if own(ota, live):
             raise ManifestError("the manifest names the updater's own " + path)
         op = op_for(live)
@@ -69,7 +70,7 @@ def _changes(ota, m, t, spare):
             id = name_for(path, str(new), sums)
             line(t, ota, op, id, size, sums, o[1] if o else 0, new, index, live)
         else:
-            ota._emit("file_update_skip", {"path": path, "index": index, "total": m.count})
+            emit(ota, "file_update_skip", {"path": path, "index": index, "total": m.count})
         yield 0
     if case_blind(ota.backup_dir):
         yield from _collisions(m)
@@ -136,10 +137,10 @@ def _extras(ota, m, t):
 def _walk(ota, rel):
     """Every file below dest_dir, as paths of a release, but for what nobody may delete:
     the updater, its state, and the two files that start a board."""
-    top = ota._live(rel)
+    top = live_path(ota, rel)
     for item in os.ilistdir(top[:-1] if len(top) > 1 else top or "."):
         path = rel + item[0]
-        live = ota._live(path)
+        live = live_path(ota, path)
         if own(ota, live) or rank(live) > 1:
             continue
         if not item[1] & 0x4000:
@@ -158,8 +159,8 @@ def _list_deletes(ota, m, t, hold):
         if e[0] in hold:
             hold.remove(e[0])
     for path in hold:
-        line(t, ota, "d", name_for("delete", path), -1, ":", 0, 0, m.count, ota._live(path))
-        ota._emit(
+        line(t, ota, "d", name_for("delete", path), -1, ":", 0, 0, m.count, live_path(ota, path))
+        emit(ota, 
             "file_delete_extra",
             {"path": path, "policy": ota.delete_files_not_in_manifest_policy},
         )

@@ -3,7 +3,7 @@
 from .http import HTTPError
 from .manifest import ManifestError, Reader, version
 from .names import OTAError, OTAErrorCode
-from .stage import make_folder, path as staged_path, sha256_of
+from .stage import make_folder, sha256_of, staged_path
 from .update import backoff, check_rejected, client, final, get
 
 
@@ -63,8 +63,19 @@ def _read(ota, c, above, j, buf):
     return "{}.{}".format(sha256_of(staged_path(ota, "manifest"))[:16], found)
 
 
-def fetch_dict(ota):
-    """The server's manifest as a dict, for OTAUpdater.fetch_manifest."""
+def fetch_manifest(ota):
+    """The server's manifest as a dict, checked; None where that fails.
+
+    It is held in memory whole, unlike in an update. Never raises.
+    """
+    ota.last_error_code = ota.last_error_message = None
+    try:
+        return _fetch_dict(ota)
+    except Exception as e:
+        ota._failed(e)
+
+
+def _fetch_dict(ota):
     from .plan import open_manifest
 
     c = client(ota)

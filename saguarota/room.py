@@ -4,7 +4,7 @@ import os
 
 from .names import OTAError, OTAErrorCode
 from .recover import exists, rank
-from .stage import extension, moves, path as staged_path, todo
+from .stage import extension, live_path, moves, staged_path, todo
 
 _HOLD = 16  # names held in memory at once
 
@@ -86,7 +86,7 @@ def _check_space(ota):
 def _optional(ota, f):
     """True for a file that the skip lists allow to be replaced without a backup."""
     live = f[8]
-    path = live[len(ota._live("")) :]
+    path = live[len(live_path(ota, "")) :]
     return (
         f[0] == "r"
         and not rank(live)

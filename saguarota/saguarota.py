@@ -4,15 +4,15 @@ Kept small, because every boot imports it. Recovery is in recover.py; the rest i
 only when there is something to ask a server or to put back.
 """
 
-from .recover import reset, start
+from .recover import exists, start
 
 
 class OTAUpdater:
     """Keeps one tree of files on the board at the newest release of one server.
 
-    Only manifest_url and base_file_url are needed; docs/API.md describes the others,
-    config.py has their order and defaults. Every option is an attribute, too.
-    last_error_code and last_error_message tell what went wrong last, or are None.
+    Only manifest_url and base_file_url are needed; docs/API.md describes the other options,
+    config.py has their order, their defaults and the rest of the methods. Every option is
+    an attribute, too. last_error_code and last_error_message tell what went wrong last.
     """
 
     def __init__(self, manifest_url, base_file_url, *args, **kwargs):
@@ -23,14 +23,10 @@ class OTAUpdater:
         self.last_error_code = self.last_error_message = None
 
     def __getattr__(self, name):
-        if name[0] == "_" or self._args is None:
-            raise AttributeError(name)
-        from .config import apply
+        # Options and the methods that few boots call: found once they are asked for.
+        from .config import attribute
 
-        args = self._args
-        self._args = None
-        apply(self, args, self._kwargs)
-        return getattr(self, name)
+        return attribute(self, name)
 
     def check_and_perform_ota(self):
         """Recover if need be, then look for a release and install it.
@@ -68,76 +64,28 @@ class OTAUpdater:
         cleanup: drop the backups too; otherwise revert_update() can still go back.
         Returns True where a release was on trial. Never raises.
         """
-        return self._do("confirm", cleanup)
-
-    def cleanup_files(self):
-        """Drop the backups of a confirmed update.
-
-        Returns False while confirmation is pending and where there were none. Never raises.
-        """
-        return self._do("drop_backups")
-
-    def revert_update(self):
-        """Go back to the release before: from a trial, or while its backups are kept.
-
-        Resets the board; the release is remembered and not installed again. Does nothing
-        where there is nothing to go back to. Never raises.
-        """
-        self._do("revert")
-
-    def fetch_manifest(self):
-        """The server's manifest as a dict, checked; None where that fails.
-
-        It is held in memory whole, unlike in an update.
-        """
-        self.last_error_code = self.last_error_message = None
         try:
-            from .poll import fetch_dict
+            j = self._recover()
+            if j.state != "T":
+                return False
+            from .trial import confirm
 
-            return fetch_dict(self)
+            j.state_file = self.ota_state_file
+            confirm(j, cleanup)
+            return True
         except Exception as e:
             self._failed(e)
-
-    def release(self):
-        """Drop everything this object holds and collect the garbage."""
-        import gc
-
-        for name in tuple(self.__dict__):
-            setattr(self, name, None)
-        gc.collect()
+            return False
 
     def _recover(self):
         j = start(self.backup_dir)
-        if j.state is None:
+        if j.state is None and exists(self.backup_dir):
             from .original import take_over
 
             take_over(self, j)
         return j
 
-    def _do(self, what, *args):
-        try:
-            j = self._recover()
-            if j.state in ("I", None):
-                return False  # nothing to confirm, drop or revert: the usual case
-            j.state_file = self.ota_state_file
-            trial = __import__(__name__.replace(".saguarota", ".trial"), None, None, (what,))
-            return getattr(trial, what)(self, j, *args)
-        except Exception as e:
-            self._failed(e)
-            return False
-
     def _failed(self, e):
         self.last_error_code = getattr(e, "code", "apply_failed")
         self.last_error_message = str(e) or repr(e)
         print("OTA error [{}]: {}".format(self.last_error_code, self.last_error_message))
-
-    def _emit(self, event, details):
-        if self.progress_callback:
-            try:
-                self.progress_callback(event, details)
-            except Exception as e:
-                print("OTA: progress_callback failed:", repr(e))
-
-    def _live(self, path):
-        """Where a file of the release is on the board."""
-        return self.dest_dir.rstrip("/") + "/" + path if self.dest_dir else path

@@ -11,7 +11,21 @@ from .names import OTAError, OTAErrorCode
 from .recover import exists
 
 
-def path(ota, id):
+def emit(ota, event, details):
+    """Tell the application how far the update is."""
+    if ota.progress_callback:
+        try:
+            ota.progress_callback(event, details)
+        except Exception as e:
+            print("OTA: progress_callback failed:", repr(e))
+
+
+def live_path(ota, path):
+    """Where a file of the release is on the board."""
+    return ota.dest_dir.rstrip("/") + "/" + path if ota.dest_dir else path
+
+
+def staged_path(ota, id):
     return "{}/{}.n".format(ota.backup_dir, id)
 
 

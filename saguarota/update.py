@@ -8,6 +8,7 @@ dropped when it is over: on a small board they do not fit all at once.
 
 from .names import VERSION, OTAError, OTAErrorCode
 from .recover import reset
+from .stage import emit
 
 
 def run(ota, j):
@@ -31,7 +32,7 @@ def run(ota, j):
 
 def _update(ota, j):
     mode = "manifest" if ota.manifest_url else "http_fs"
-    ota._emit("update_start", {"mode": mode})
+    emit(ota, "update_start", {"mode": mode})
     _forget("config", "original")
     # For two manifests at once, taken before code has cut the heap to pieces.
     bufs = (bytearray(1024), bytearray(1024))
@@ -85,7 +86,7 @@ def _update(ota, j):
     from .install import Installer
 
     yield from Installer(ota, j).run(id)
-    ota._emit("update_applied", {"mode": mode})
+    emit(ota, "update_applied", {"mode": mode})
     return True
 
 
