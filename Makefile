@@ -1,0 +1,67 @@
+# What to type. `make` alone lists the targets; a target's line after ## is its help.
+
+GO ?= go
+PYTHON ?= python3
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+TOOLS = $(or $(SAGUAROTA_TOOLS),.tools)
+
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE = $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo -race)
+
+export CGO_ENABLED ?= 0
+
+.PHONY: help build tools lib test check gotest pytest wheel cross demo bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-8s %s\n' "$$target" "$$text"; done
+
+build: ## the program, bin/saguarota
+	$(GO) build -trimpath -o bin/ ./cmd/saguarota
+
+tools: ## MicroPython and mpy-cross for tests and demo, in .tools
+	@scripts/tools
+
+lib: tools ## the board's library as .mpy files, in build/mpy/saguarota
+	rm -rf build/mpy
+	mkdir -p build/mpy/saguarota
+	for f in saguarota/*.py; do \
+		case $$f in saguarota/py3utils.py) continue ;; esac; \
+		name=$${f##*/}; \
+		$(TOOLS)/bin/mpy-cross -s "$$name" -o "build/mpy/saguarota/$${name%.py}.mpy" "$$f" || exit; \
+	done
+
+test: tools build lib check cross gotest pytest ## every check and every test
+
+check: ## formatting, vet, staticcheck
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt's format; run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# Always anew: go test's cache does not see what the tests' subprocesses read.
+gotest: tools
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test -count=1 -timeout=20m $(RACE) ./...
+
+pytest:
+	$(PYTHON) -m unittest discover -s tests/host -t tests/host
+
+wheel: ## the Python wheel with the program in it, in dist (PLATFORMS=all: one for each)
+	scripts/wheel
+
+cross: ## build and vet for every platform
+	@set -e; for p in $(PLATFORMS); do \
+		echo "build and vet for $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./...; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./...; \
+	done
+
+demo: tools build ## a board installs two releases, before your eyes
+	@$(GO) run ./internal/demo -program bin/saguarota
+
+bench: tools ## the benchmarks
+	$(GO) test -run='^$$' -bench=. -benchmem ./...
+
+clean: ## remove what was built (.tools stays)
+	rm -rf bin build dist
