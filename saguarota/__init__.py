@@ -1,6 +1,6 @@
 """SaguarOTA: over-the-air updates for MicroPython boards.
 
-On a board: ``from saguarota import OTAUpdater, OTAState, OTAErrorCode, OTADeletePolicy``.
+On a board: ``from saguarota import OTAUpdater, OTAState, OTAErrorCode, OTADeletePolicy, run``.
 On a computer: ``from saguarota.py3utils import OTAManifestBuilder, OTAManifestServer``.
 
 Names are loaded when they are asked for. Modules of this package import each other by
@@ -10,16 +10,19 @@ Names are loaded when they are asked for. Modules of this package import each ot
 import sys
 
 if sys.implementation.name == "micropython":
-    __all__ = ("OTAUpdater", "OTAState", "OTAErrorCode", "OTADeletePolicy")
+    __all__ = ("OTAUpdater", "OTAState", "OTAErrorCode", "OTADeletePolicy", "run")
 
     def __getattr__(name):
         if name == "OTAUpdater":
             from .saguarota import OTAUpdater
 
             return OTAUpdater
-        if name in __all__:
-            import saguarota.names
+        if name == "run":
+            from .run import run
 
+            return run
+        if name in __all__:
+            __import__(__name__ + ".names")
             return getattr(sys.modules[__name__ + ".names"], name)
         raise AttributeError(name)
 

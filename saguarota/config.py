@@ -78,6 +78,8 @@ _OPTIONS = (
     ("progress_callback", None, _text),
     ("max_manifest_bytes", 4 << 20, _size),
     ("trial_boots", 3, _size),
+    ("confirm_timeout_s", 0, _count),
+    ("watchdog_ms", 0, _count),
 )
 
 

@@ -47,8 +47,10 @@ class Installer:
         boot = None
         self.has_main = False
         self.guard = not calls("boot.py")
+        self.dropped = False
         for f in todo(j.folder):
             if self._dropped(f):
+                self.dropped = True
                 continue
             r = rank(f[8])
             if r == 3:
@@ -62,10 +64,15 @@ class Installer:
     def run(self, id):
         """A generator; ends in a reset, with the release id on trial."""
         j = self.j
-        j.tries = j.tries if j.target == id else 0
+        if j.target != id:
+            j.tries = 0
         j.target = id
-        # A valid slot before there is a plan. A cut up to "S": nothing was touched.
-        j.save("I")
+        j.mode = "{}{:d}".format("m" if self.moves else "c", self.guard)
+        j.left = self.ota.trial_boots
+        j.timeout = self.ota.confirm_timeout_s
+        if j.state is None or not self.moves:
+            # A valid slot before there is a plan; and what is staged is worth keeping.
+            j.save("I")
         yield from self._verify()
         yield from self._backup()
         yield from self._write_plan()
@@ -75,10 +82,9 @@ class Installer:
             self._place_stand_ins()
         for r in (0, 1, 2):
             for f in plan(j):
-                if len(f) > 8 and rank(f[8]) == r:
+                if rank(f[8]) == r:
                     self._swap(f)
                     yield 0
-        j.left = self.ota.trial_boots
         j.save("T")  # the commit point
 
     def _verify(self):
@@ -123,27 +129,30 @@ class Installer:
 
     def _write_plan(self):
         """Last before "S", so that whoever finds a plan finds the backups whole."""
-        j = self.j
+        todo_file = self.folder + "/todo"
+        plan_file = self.folder + "/plan"
         if not self.moves:
             self._reserve()
-        with open(self.folder + "/plan", "w") as p:
-            p.write(
-                "saguarota-plan\t1\t{}\t{}\t{}\t{}\n".format(
-                    "m" if self.moves else "c",
-                    int(self.guard),
-                    self.ota.ota_state_file,
-                    j.installed,
-                )
-            )
+        if self.moves and not self.dropped:
+            with open(todo_file, "a") as p:
+                self._write_start_files(p)
+            os.rename(todo_file, plan_file)
+            return
+        with open(plan_file, "w") as p:
             for f in todo(self.folder):
                 if not self._dropped(f):
                     p.write("\t".join(f) + "\n")
                 yield 0
-            if self.guard:
-                for r, name in ((3, "boot"), (2, "main")):
-                    if (self.boot is None) if r == 3 else not (self.moves or self.has_main):
-                        op = "k" if exists(name + ".py") else "x"
-                        p.write("{0}\t{1}\t0\t-1\t:\t0\t0\t0\t{1}.py\n".format(op, name))
+            self._write_start_files(p)
+
+    def _write_start_files(self, p):
+        """Lines for the start files that the release leaves alone and stand-ins replace."""
+        if not self.guard:
+            return
+        for name, listed in (("boot", self.boot), ("main", self.moves or self.has_main)):
+            if not listed:
+                op = "k" if exists(name + ".py") else "x"
+                p.write("{0}\t{1}\t0\t-1\t:\t0\t0\t0\t{1}.py\n".format(op, name))
 
     def _reserve(self):
         """Keep room for undo: an application on trial may fill the file system."""

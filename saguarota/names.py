@@ -17,6 +17,7 @@ class OTAErrorCode:
     APPLY = "apply_failed"
     HTTP_FS = "http_fs_failed"
     DELETE_EXTRAS = "delete_extraneous_failed"
+    TRIAL = "trial_failed"
     REJECTED = "version_rejected"
 
 

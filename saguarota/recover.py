@@ -9,18 +9,19 @@ State folder, <application_name>_backup. All names in it are flat: a FAT folder 
 growth was cut cannot be listed any more, but look-up by name works.
 
     s0 s1      the journal: two slots, each one checksummed line; the newest valid one wins
-    plan       header line, then one line a file that the update changes
+    plan       one line a file that the update changes
     <id>.n     new file, staged      <id>.o  old file, kept for undo
     boot main  stand-ins for boot.py and main.py; ota_recover, ota_undo: see above
     room       space kept free for undo on file systems where it copies
     todo       the plan before it is one
 
-Slot line:  saguarota 1 <seq> <state> <installed> <target> <left> <tries> <bad> <crc32>
-Plan lines: saguarota-plan 1 <m|c> <guard> <state file> <release before>
-            <op> <id> <depth> <size> <sums> <from> <to> <index> <path>      (tab-separated)
+Slot line:  saguarota 1 <seq> <state> <mode> <installed> <target> <left> <tries> <why>
+            <timeout> <state file> <bad ids> <crc32>                        (tab-separated)
+Plan lines: <op> <id> <depth> <size> <sums> <from> <to> <index> <path>      (tab-separated)
 
 States: I idle, S swapping, T trial, F finishing a confirmation, U undoing, C confirmed
-with the backups kept. Mode m moves files (a rename is atomic: littlefs), c copies (FAT).
+with the backups kept. Mode: m where files are moved (a rename is atomic: littlefs) or c
+where they are copied (FAT), then 1 where stand-ins guard the start files, or 0.
 Ops: r replace, R replace without a backup, a add, d delete; and for a start file that the
 release leaves alone, while a stand-in takes its place: k keep, x absent.
 """
@@ -69,17 +70,18 @@ def reset():
 class Journal:
     """The installer's state, in the two slots of a state folder.
 
-    installed, target: release ids, "-" for none. left: trial boots left.
-    tries: interrupted installs of target. bad: ids not to be installed again.
+    installed, target: release ids, "-" for none; in state C target is the release before.
+    left: trial boots left. tries: interrupted installations of target. why: what became of
+    the last target: t trial failed, r reverted, i interrupted, "-" confirmed. timeout: of a
+    trial boot, in seconds, 0 for none. bad: ids that must not be installed again.
     """
 
     def __init__(self, folder):
         self.folder = folder
-        self.state = None  # no valid slot
-        self.installed = self.target = "-"
-        self.seq = self.left = self.tries = 0
+        self.state = self.timer = self.wdt = None  # no valid slot
+        self.mode = self.installed = self.target = self.why = self.state_file = "-"
+        self.seq = self.left = self.tries = self.timeout = 0
         self.bad = []
-        self.state_file = None
         for i in (0, 1):
             self._load(folder + "/s" + str(i))
 
@@ -88,18 +90,15 @@ class Journal:
 
         try:
             with open(path, "rb") as f:
-                line = f.read(256)
-            body, crc = line.rstrip().rsplit(b" ", 1)
-            if int(crc, 16) != crc32(body):
+                body, crc = f.read(512).rsplit(b"\t", 1)
+            f = body.decode().split("\t")
+            if int(crc, 16) != crc32(body) or f[:2] != ["saguarota", "1"] or int(f[2]) <= self.seq:
                 return
-            f = body.decode().split(" ")
-            if f[0] != "saguarota" or f[1] != "1" or int(f[2]) <= self.seq:
-                return
+            self.state, self.mode, self.installed, self.target = f[3:7]
+            self.left, self.tries, self.timeout = int(f[7]), int(f[8]), int(f[10])
+            self.why, self.state_file = f[9], f[11]
+            self.bad = f[12].split(",") if f[12] != "-" else []
             self.seq = int(f[2])
-            self.state, self.installed, self.target = f[3:6]
-            self.left = int(f[6])
-            self.tries = int(f[7])
-            self.bad = [x for x in f[8].split(",") if x != "-"]
         except (OSError, ValueError, IndexError):
             pass
 
@@ -109,36 +108,25 @@ class Journal:
 
         self.state = state
         self.seq += 1
-        body = "saguarota 1 {} {} {} {} {} {} {}".format(
-            self.seq,
-            state,
-            self.installed,
-            self.target,
-            self.left,
-            self.tries,
-            ",".join(self.bad) or "-",
-        )
+        line = "saguarota\t1\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}".format(
+            self.seq, state, self.mode, self.installed, self.target, self.left, self.tries,
+            self.why, self.timeout, self.state_file, ",".join(self.bad) or "-",
+        )  # fmt: skip
         with open(self.folder + "/s" + str(self.seq & 1), "wb") as f:
-            f.write("{} {:08x}\n".format(body, crc32(body.encode())))
-        if self.state_file:
-            self.tell()
-
-    def tell(self):
-        """Write the state where applications of the original library look for it."""
-        word = {"S": "installing", "U": "installing", "T": "confirm_pending"}.get(
-            self.state, "idle"
-        )
-        try:
-            with open(self.state_file) as f:
-                if f.read(32).strip() == word:
-                    return
-        except (OSError, ValueError):
-            pass
+            f.write("{}\t{:08x}\n".format(line, crc32(line.encode())))
+        # For applications that read the original library's state file; nothing here does.
+        if self.state_file == "-":
+            return
+        word = "idle"
+        if state in "SU":
+            word = "installing"
+        elif state == "T":
+            word = "confirm_pending"
         try:
             with open(self.state_file, "w") as f:
                 f.write(word)
         except OSError:
-            pass  # only a courtesy: nothing here reads it back
+            pass
 
 
 def start(folder):
@@ -150,10 +138,14 @@ def start(folder):
     j = Journal(folder)
     if _STARTED not in sys.modules:
         sys.modules[_STARTED] = j
-        if j.state == "T" and j.left > 0 and exists(folder + "/plan"):
-            j.left -= 1
-            j.save("T")
-        elif j.state != "C" and (j.state in ("S", "T", "U", "F") or exists(folder + "/plan")):
+        if j.state not in ("I", "C", None) or (j.state != "C" and exists(folder + "/plan")):
             undo = __import__(__name__.replace("recover", "undo"), None, None, ("recover",))
             undo.recover(j)
     return j
+
+
+def feed():
+    """Feed the watchdog, if one was asked for."""
+    j = sys.modules.get(_STARTED)
+    if j and j.wdt:
+        j.wdt.feed()

@@ -4,7 +4,7 @@ Kept small, because every boot imports it. Recovery is in recover.py; the rest i
 only when there is something to ask a server or to put back.
 """
 
-from .recover import exists, start
+from .recover import exists, feed, start
 
 
 class OTAUpdater:
@@ -37,9 +37,9 @@ class OTAUpdater:
         try:
             for wait in self.steps():
                 if wait:
-                    from time import sleep_ms
+                    from .update import sleep
 
-                    sleep_ms(wait)
+                    sleep(wait)
         except Exception as e:
             self._failed(e)
 
@@ -51,12 +51,20 @@ class OTAUpdater:
         """
         self.last_error_code = self.last_error_message = None
         j = self._recover()
+        if "watchdog_ms" in self._kwargs:
+            from .watchdog import begin
+
+            begin(self)
         if j.state == "T":
-            print("OTA: an update waits for confirm_update(); not looking for another")
+            from .trial import pending
+
+            pending(self, j)
             return
         from .update import run
 
-        yield from run(self, j)
+        for wait in run(self, j):
+            feed()
+            yield wait
 
     def confirm_update(self, cleanup=False):
         """Keep the release on trial: the application calls this once it is healthy.
@@ -70,8 +78,7 @@ class OTAUpdater:
                 return False
             from .trial import confirm
 
-            j.state_file = self.ota_state_file
-            confirm(j, cleanup)
+            confirm(j, not cleanup)
             return True
         except Exception as e:
             self._failed(e)

@@ -8,7 +8,7 @@ cut left half-finished is never taken for another, and a finished one is found a
 import os
 
 from .names import OTAError, OTAErrorCode
-from .recover import exists
+from .recover import exists, feed
 
 
 def emit(ota, event, details):
@@ -142,6 +142,7 @@ def check(path, size, sums, buf):
                 if not n:
                     return h.match()
                 h.update(mv[:n])
+                feed()
     except OSError:
         return False
 
@@ -160,6 +161,7 @@ def sha256_of(path):
             if not n:
                 return hexlify(h.digest()).decode()
             h.update(mv[:n])
+            feed()
 
 
 def case_blind(folder):

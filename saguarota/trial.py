@@ -1,18 +1,24 @@
 """How a trial ends: confirmed or reverted; and what becomes of the backups."""
 
 from .recover import reset
-from .undo import cleanup, confirmed, finish, header, undo_trial
+from .undo import arm, confirmed, drop, finish, undo_trial
 
 
-def confirm(j, drop):
-    """The release on trial is what is installed; drop: without a way back."""
-    if j.seq and header(j)[1]:
+def pending(ota, j):
+    """A check for updates while a release is on trial."""
+    print("OTA: an update waits for confirm_update(); not looking for another")
+    arm(j, ota.confirm_timeout_s)
+
+
+def confirm(j, keep):
+    """The release on trial is what is installed; keep: with a way back."""
+    if j.mode[1:] == "1":
         # boot.py is a stand-in: the journal sees its replacement through
-        j.left = 0 if drop else 1
+        j.left = int(keep)
         j.save("F")
         finish(j)
     else:
-        confirmed(j, not drop)
+        confirmed(j, keep)
 
 
 def cleanup_files(ota):
@@ -26,9 +32,7 @@ def cleanup_files(ota):
             print("OTA: backups are kept until confirm_update()")
         if j.state != "C":
             return False
-        j.state_file = ota.ota_state_file
-        cleanup(j)
-        j.save("I")
+        drop(j)
         return True
     except Exception as e:
         ota._failed(e)
@@ -46,11 +50,10 @@ def revert_update(ota):
         if j.state not in ("T", "C"):
             print("OTA: no update to revert")
             return
-        j.state_file = ota.ota_state_file
         if j.seq:
             if j.state == "C":
-                j.target = j.installed
-            undo_trial(j)
+                j.installed, j.target = j.target, j.installed
+            undo_trial(j, "r")
         else:
             from .original import restore
 

@@ -14,6 +14,7 @@ rank = _recover.rank
 remove = _recover.remove
 reset = _recover.reset
 start = _recover.start
+feed = _recover.feed
 
 _MAX_TRIES = 5
 _MAX_BAD = 4
@@ -32,6 +33,7 @@ def copy(src, dst):
             if not n:
                 break
             g.write(mv[:n])
+            feed()
     if not same(src, dst, buf):
         raise OSError("read back wrong: " + dst)
 
@@ -55,17 +57,12 @@ def same(a, b, buf=None):
 
 
 def plan(j):
-    """Yield the plan's header fields, then each line's: [op, id, depth, ..., path]."""
+    """Yield the plan's lines: [op, id, depth, size, sums, from, to, index, path]."""
     with open(j.folder + "/plan") as f:
         for line in f:
-            yield line.rstrip("\n").split("\t")
-
-
-def header(j):
-    """(moves, guard, release before), from the plan's first line."""
-    for f in plan(j):
-        j.state_file = f[4]
-        return f[2] == "m", f[3] == "1", f[5]
+            f = line.rstrip("\n").split("\t")
+            if len(f) == 9:  # not so where its writing was cut
+                yield f
 
 
 def file(j, id, kind):
@@ -87,11 +84,16 @@ def recover(j):
     if j.state == "I":
         cleanup(j)
         return
+    if j.state == "T" and j.left > 0:
+        j.left -= 1
+        j.save("T")
+        arm(j, j.timeout)
+        return
     if j.state == "F":
         finish(j)
     elif j.state == "T":
         print("OTA: the update was not confirmed; undoing it")
-        undo_trial(j)
+        undo_trial(j, "t")
     elif j.state == "U":
         undo(j)
     else:
@@ -101,8 +103,41 @@ def recover(j):
     reset()
 
 
-def undo_trial(j):
+def arm(j, seconds):
+    """Reset the board after this time unless the release on trial is confirmed.
+
+    The timer fires at the REPL, too, where an exception in main.py leaves a board.
+    """
+    if not seconds or sys.modules[_recover._STARTED].timer:
+        return
+    from machine import Timer
+
+    for id in (-1, 3, 2, 1, 0):  # a virtual one, or what an application takes last
+        try:
+            timer = Timer(id)
+            timer.init(period=seconds * 1000, mode=Timer.ONE_SHOT, callback=_expired)
+        except (ValueError, OSError):
+            continue
+        sys.modules[_recover._STARTED].timer = timer
+        return
+    print("OTA: warning: no timer is free for confirm_timeout_s")
+
+
+def _expired(_):
+    print("OTA: not confirmed in time; restarting")
+    reset()
+
+
+def disarm():
+    j = sys.modules[_recover._STARTED]
+    if j.timer:
+        j.timer.deinit()
+        j.timer = None
+
+
+def undo_trial(j, why):
     """Decide against the release on trial, for good, and undo it."""
+    j.why = why
     reject(j)
     j.save("U")
     undo(j)
@@ -111,6 +146,7 @@ def undo_trial(j):
 def undo_install(j):
     """Undo an installation that did not reach its trial; it may be tried again."""
     j.tries += 1
+    j.why = "i"
     if j.tries >= _MAX_TRIES:
         reject(j)
     j.save("U")
@@ -120,13 +156,14 @@ def undo_install(j):
 def undo(j):
     """Put the old release back, whole; from any point of an install or of an undo."""
     folder = j.folder
-    moves, _, j.installed = header(j)
+    moves = j.mode[0] == "m"  # not so where the journal is lost: copies work in any case
     keep = j.target not in j.bad  # what is downloaded serves the next attempt
     remove(folder + "/room")
     for r in (2, 1, 0) if moves else (1, 0):
         for f in plan(j):
-            if len(f) < 9 or rank(f[8]) != r or f[0] == "R":
+            if rank(f[8]) != r or f[0] == "R":
                 continue
+            feed()
             path = f[8]
             old = file(j, f[1], "o")
             new = file(j, f[1], "n")
@@ -136,14 +173,16 @@ def undo(j):
                 elif not moves or not exists(new):
                     remove(path)
                 _prune(path, int(f[2]))
+            elif not exists(old):
+                pass  # not moved yet
             elif not moves:
                 if not same(old, path):
                     copy(old, path)
-            elif exists(old):
+            else:
                 if keep and f[0] == "r" and not exists(new) and exists(path):
                     os.rename(path, new)
                 os.rename(old, path)
-    _start_files(j, moves, True)
+    _start_files(j, True)
     j.left = 0
     j.save("I")
     cleanup(j)
@@ -151,18 +190,27 @@ def undo(j):
 
 def finish(j):
     """Complete a confirmation: the start files of the new release take their places."""
-    _start_files(j, header(j)[0], False)
+    _start_files(j, False)
     confirmed(j, j.left)
 
 
 def confirmed(j, keep):
     """The target is what is installed; keep: leave the backups for revert_update."""
-    j.installed = j.target
-    j.target = "-"
+    disarm()
+    j.installed, j.target = j.target, j.installed
     j.left = j.tries = 0
-    j.save("C" if keep else "I")
-    if not keep:
-        cleanup(j)
+    j.why = "-"
+    if keep:
+        j.save("C")
+    else:
+        drop(j)
+
+
+def drop(j):
+    """Give up the way back."""
+    j.target = "-"
+    j.save("I")
+    cleanup(j)
 
 
 def _prune(path, depth):
@@ -176,7 +224,7 @@ def _prune(path, depth):
             return
 
 
-def _start_files(j, moves, old):
+def _start_files(j, old):
     """Set boot.py and main.py to the old release's (old) or to the new one's.
 
     At every instant one of the two leads to recovery: where writes are not
@@ -184,7 +232,7 @@ def _start_files(j, moves, old):
     """
     want = {2: None, 3: None}  # rank -> (path, source or None for "must not exist")
     for f in plan(j):
-        r = rank(f[8]) if len(f) > 8 else 0
+        r = rank(f[8])
         if r > 1:
             op = f[0]
             source = None
@@ -195,7 +243,7 @@ def _start_files(j, moves, old):
             want[r] = (f[8], source)
     boot = want[3]
     main = want[2]
-    if moves:
+    if j.mode[0] == "m":
         # main.py was moved with the other files
         if boot:
             path, source = boot
@@ -248,15 +296,16 @@ def _put(item):
 
 def cleanup(j):
     """Remove what an ended update left in the state folder; the plan last."""
-    staged = j.target == "-" or j.target in j.bad
+    # Where files are moved, a confirmed release has left nothing staged; what there is
+    # belongs to an installation that was cut before it began.
+    staged = j.target in j.bad or (j.target == "-" and j.mode[0] == "c")
     try:
         for f in plan(j):
-            if len(f) > 8:
-                remove(file(j, f[1], "o"))
-                if staged:
-                    remove(file(j, f[1], "n"))
-                if f[0] == "d" and j.target == "-":
-                    _prune(f[8], int(f[2]))
+            remove(file(j, f[1], "o"))
+            if staged:
+                remove(file(j, f[1], "n"))
+            if f[0] == "d" and j.target == "-":
+                _prune(f[8], int(f[2]))
     except (OSError, ValueError):
         pass
     for name in ("room", "boot", "main", "ota_recover.py", "ota_undo.py"):
@@ -270,7 +319,7 @@ def boot(folder, names):
     try:
         j = start(folder)
         for f in plan(j):
-            if len(f) > 8 and rank(f[8]) == 3 and f[0] in "rak":
+            if rank(f[8]) == 3 and f[0] in "rak":
                 with open(file(j, f[1], "o" if f[0] == "k" else "n")) as f:
                     code = f.read()
                 exec(compile(code, "boot.py", "exec"), names)

@@ -7,7 +7,7 @@ dropped when it is over: on a small board they do not fit all at once.
 """
 
 from .names import VERSION, OTAError, OTAErrorCode
-from .recover import reset
+from .recover import feed, reset
 from .stage import emit
 
 
@@ -32,6 +32,10 @@ def run(ota, j):
 
 def _update(ota, j):
     mode = "manifest" if ota.manifest_url else "http_fs"
+    j.state_file = ota.ota_state_file
+    if j.why == "t":
+        ota.last_error_code = OTAErrorCode.TRIAL
+        ota.last_error_message = "undone, because it was not confirmed: " + j.bad[-1]
     emit(ota, "update_start", {"mode": mode})
     _forget("config", "original")
     # For two manifests at once, taken before code has cut the heap to pieces.
@@ -100,10 +104,9 @@ def _undo(j):
 def _end_of_backups(j):
     """The backups of the confirmed release give way to the next update."""
     if j.state == "C":
-        from .undo import cleanup
+        from .undo import drop
 
-        cleanup(j)
-        j.save("I")
+        drop(j)
 
 
 def _restore(o, attributes):
@@ -136,6 +139,16 @@ def client(ota):
             VERSION, sys.platform, ".".join([str(n) for n in sys.implementation.version[:3]])
         ),
     )
+
+
+def sleep(ms):
+    """Wait, without starving the watchdog."""
+    from time import sleep_ms
+
+    while ms > 0:
+        sleep_ms(min(ms, 500))
+        feed()
+        ms -= 500
 
 
 def backoff(ota, attempt):

@@ -1,0 +1,17 @@
+"""The watchdog that watchdog_ms asks for."""
+
+import sys
+
+
+def begin(ota):
+    """Start machine.WDT, or restart its time; from here on, somebody must feed it.
+
+    The updater does in each of its loops. Once started it cannot be stopped on most
+    boards, so an application that asks for it must feed machine.WDT itself, also when
+    nothing is on trial.
+    """
+    from machine import WDT
+
+    j = sys.modules["saguarota start-up"]
+    if ota.watchdog_ms and not j.wdt:
+        j.wdt = WDT(timeout=ota.watchdog_ms)
