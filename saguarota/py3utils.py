@@ -192,7 +192,7 @@ class OTAManifestBuilder:
         version_source: str = "mtime",
         previous_manifest_path: Optional[_StrPath] = None,
         reuse_unchanged_versions: bool = False,
-        git_executable: str = "git",
+        git_executable: _StrPath = "git",
     ) -> None:
         self.src_dir = Path(src_dir)
         self.auth_key = auth_key
@@ -282,8 +282,8 @@ class OTAManifestBuilder:
                 _list_flag("--ext", [path.suffix]),
                 _list_flag("--exclude-prefix", []),
                 _list_flag("--exclude-folder", folders),
-                "--version-source=" + self.version_source,
-                "--git=" + self.git_executable,
+                f"--version-source={self.version_source}",
+                f"--git={self.git_executable}",
                 "--",
                 str(path.parent),
             ]
@@ -321,9 +321,9 @@ class OTAManifestBuilder:
             _list_flag("--exclude-folder", sorted(_names(self.exclude_folders))),
             "--follow-links={}".format("true" if self.followlinks else "false"),
             f"--indent={-1 if self.json_indent is None else self.json_indent}",
-            "--version-source=" + self.version_source,
-            "--git=" + self.git_executable,
-            "--signature-field=" + self.signature_field,
+            f"--version-source={self.version_source}",
+            f"--git={self.git_executable}",
+            f"--signature-field={self.signature_field}",
         ]
         if self.previous_manifest_path:
             flags.append("--previous=" + str(self.previous_manifest_path))
@@ -337,7 +337,9 @@ class OTAManifestBuilder:
         """Return the environment that goes with the options, None for our own."""
         if not self.auth_key:
             return None
-        return dict(os.environ, **{_KEY_VARIABLE: self.auth_key})
+        # The key is UTF-8 for boards, whatever the locale makes of an environment.
+        key = os.fsdecode(self.auth_key.encode("utf-8"))
+        return dict(os.environ, **{_KEY_VARIABLE: key})
 
 
 class OTAManifestServer:
@@ -386,7 +388,7 @@ class OTAManifestServer:
             ValueError: The builder is one for another folder.
             RuntimeError: It is running already.
         """
-        if Path(self.builder.src_dir).resolve() != self.src_dir:
+        if Path(self.builder.src_dir).resolve() != Path(self.src_dir).resolve():
             raise ValueError(
                 f"the builder is for {self.builder.src_dir}, but the server for {self.src_dir}: "
                 "make both for one folder"
@@ -396,7 +398,7 @@ class OTAManifestServer:
                 raise RuntimeError("the server is running already; call stop() first")
             self.stop()
             process = _ServerProcess(
-                ["serve", "--host=" + self.host, f"--port={self.port}"]
+                ["serve", f"--host={self.host}", f"--port={self.port}"]
                 # Someone who starts with an empty folder fills it later.
                 + ["--allow-empty", "--exit-with-stdin"]
                 + self.builder._flags()
@@ -473,6 +475,7 @@ class _ServerProcess:
         # things to wait for it may be waited for in a signal handler as well.
         self._alive = threading.Lock()
         self._alive.acquire()
+        self._over = False
         try:
             threading.Thread(target=self._relay, name="saguarota-serve", daemon=True).start()
             self._address, self._manifest_urls = self._welcome()
@@ -519,14 +522,14 @@ class _ServerProcess:
                         _print_line(line)
         # Nobody else waits for the process, which would not be safe in a handler.
         self._popen.wait()
+        self._over = True
         self._alive.release()
 
     def ended(self, timeout_s: float) -> bool:
         """Wait for the end at most so long, or for ever if negative; tell if it came."""
-        if not self._alive.acquire(timeout=timeout_s):
-            return False
-        self._alive.release()
-        return True
+        if not self._over and self._alive.acquire(timeout=timeout_s):
+            self._alive.release()
+        return self._over
 
     def stop(self) -> None:
         """End the server, by force if it takes too long."""

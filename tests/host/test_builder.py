@@ -399,7 +399,8 @@ class TestGit(BuilderTestCase):
         self.commit(T2)
         log = self.folder / "log"
         git = self.script("my git", f'echo used >"{log}"\nexec git "$@"\n')
-        self.assertEqual(self.builder(git_executable=git).generate_manifest_data()["version"], T2)
+        builder = self.builder(git_executable=Path(git))
+        self.assertEqual(builder.generate_manifest_data()["version"], T2)
         self.assertEqual(log.read_text(), "used\n")
 
     def test_outside_a_repository(self):
