@@ -34,6 +34,7 @@ type httpOptions struct {
 	timeout any    // seconds; long enough for the slowest machine when nil, None when it is noTimeout
 	agent   string // the client's own when empty
 	ca      []byte // none when nil
+	derOnly bool   // on a build of MicroPython whose TLS does not take PEM
 }
 
 type noTimeout struct{}
@@ -55,7 +56,7 @@ func runHTTP(t *testing.T, o httpOptions, ops ...op) string {
 	if o.ca != nil {
 		options["ca"] = base64.StdEncoding.EncodeToString(o.ca)
 	}
-	job, err := json.Marshal(map[string]any{"options": options, "ops": ops})
+	job, err := json.Marshal(map[string]any{"options": options, "ops": ops, "der_only": o.derOnly})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +173,7 @@ func TestHTTPBadAnswer(t *testing.T) {
 		{"garbage", "\x16\x03\x01\x00\xff\xfe\r\n\r\n", bad + "not HTTP"},
 		{"HTML without a header", "<html><body>Log in</body></html>\n", bad + "not HTTP"},
 		{"another protocol", "220 mail.example ESMTP\r\n", bad + "not HTTP"},
+		{"another protocol much like it", "RTSP/1.0 200 OK\r\n\r\n", bad + "not HTTP"},
 		{"HTTP/2", "HTTP/2 200\r\n\r\n", bad + "not HTTP"},
 		{"status of two digits", "HTTP/1.1 20 OK\r\n\r\n", bad + "not HTTP"},
 		{"status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", bad + "not HTTP"},
@@ -347,6 +349,8 @@ func TestHTTPKeepAlive(t *testing.T) {
 		closes bool   // whether the server closes after it
 	}{
 		{"a long rest", plain(strings.Repeat("x", 1500)), "head 200 1500 0 1500 None", false, false},
+		{"a long rest that has yet to come", answer("200 OK", "Content-Length: 1500", ""),
+			"head 200 1500 0 1500 None", false, false},
 		{"a long rest of chunks", answer("200 OK", "Transfer-Encoding: chunked",
 			strings.Repeat("7\r\n1234567\r\n", 200)), "head 200 None 0 None None", false, false},
 		{"a rest until close", answer("200 OK", "x"), "head 200 None 0 None None", false, false},
@@ -468,6 +472,19 @@ func TestHTTPKeepAlive(t *testing.T) {
 			get(s.url("/2")), op{"close"}, read(), get(s.url("/3")), read())
 		checkCount(t, s, 3, 3)
 	})
+	t.Run("a name's case does not matter", func(t *testing.T) {
+		t.Parallel()
+		s := serveAnswers(t, plain("hello"), plain("hello"))
+		_, port, _ := net.SplitHostPort(s.addr)
+		checkHTTP(t, s, hello+hello, get("http://LocalHost:"+port+"/1"), read(), get("http://localhost:"+port+"/2"), read())
+		checkCount(t, s, 1, 2)
+	})
+	t.Run("an end stays an end", func(t *testing.T) {
+		t.Parallel()
+		s := serveAnswer(t, answer("200 OK", "hello"))
+		checkHTTP(t, s, "head 200 None 0 None None\nbody 5 b'hello'\nbody 0 b''",
+			get(s.url("/")), read(), op{"close"}, read())
+	})
 	t.Run("another server needs another connection", func(t *testing.T) {
 		t.Parallel()
 		a, b := serveAnswers(t, plain("hello")), serveAnswers(t, plain("hello"))
@@ -496,9 +513,9 @@ func TestHTTPTimeout(t *testing.T) {
 	})
 	t.Run("fraction of a second", func(t *testing.T) {
 		t.Parallel()
-		s := serveRaw(t, (*rawConn).hold)
-		checkOutput(t, s, "error 0 no answer from HOST within 0.25 s (answer)",
-			runHTTP(t, httpOptions{timeout: 0.25}, get(s.url("/"))))
+		s := serveAnswers(t, plain("hello"))
+		checkOutput(t, s, "head 200 5 0 5 None\nbody 5 b'hello'\nerror 0 no answer from HOST within 0.99 s (answer)",
+			runHTTP(t, httpOptions{timeout: 0.99}, get(s.url("/1")), read(), get(s.url("/2"))))
 	})
 	t.Run("no time at all", func(t *testing.T) {
 		t.Parallel()
@@ -779,6 +796,14 @@ func TestHTTPRedirect(t *testing.T) {
 		s := serve(t, "302 Found", map[string]string{"/": "c", "/?q": "d"})
 		checkHTTP(t, s, "head 200 5 0 5 None\nhead 200 5 0 5 None", get("http://"+s.addr), get("http://"+s.addr+"?q"))
 		if got := s.paths(); got != "/ /c /?q /d" {
+			t.Errorf("the server was asked for %s", got)
+		}
+	})
+	t.Run("from a URL with a fragment", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, "302 Found", map[string]string{"/a/b": "c"})
+		checkHTTP(t, s, "head 200 5 0 5 None", get(s.url("/a/b#x/y")))
+		if got := s.paths(); got != "/a/b /a/c" {
 			t.Errorf("the server was asked for %s", got)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"strings"
@@ -99,17 +100,18 @@ func serveTLS(t *testing.T, config *tls.Config) *rawServer {
 }
 
 // secure returns a https URL for s by the name localhost.
-func secure(s *rawServer, path string) string {
+func secure(s *rawServer, path string) string { return "https://localhost:" + port(s) + path }
+
+func port(s *rawServer) string {
 	_, port, _ := net.SplitHostPort(s.addr)
-	return "https://localhost:" + port + path
+	return port
 }
 
 // checkTLS is checkHTTP with the given authorities.
 func checkTLS(t *testing.T, s *rawServer, ca []byte, want string, ops ...op) {
 	t.Helper()
 	got := runHTTP(t, httpOptions{ca: ca}, ops...)
-	_, port, _ := net.SplitHostPort(s.addr)
-	checkOutput(t, s, want, strings.ReplaceAll(got, "localhost:"+port, "HOST"))
+	checkOutput(t, s, want, strings.ReplaceAll(got, "localhost:"+port(s), "HOST"))
 }
 
 // Which certificates are accepted.
@@ -157,6 +159,28 @@ func TestHTTPCertificate(t *testing.T) {
 		s := serveTLS(t, ours.server("127.0.0.1", -time.Hour, time.Hour))
 		checkTLS(t, s, ours.der, hello, get("https://"+s.addr+"/"), read())
 	})
+	for _, tt := range []struct {
+		name, want string
+		ca         []byte
+	}{
+		{"PEM", hello, ours.pem()},
+		{"PEM of several authorities", hello, append(theirs.pem(), ours.pem()...)},
+		{"another authority's PEM", "error 0 HOST: The certificate is not correctly signed by the trusted CA (sending)",
+			theirs.pem()},
+		{"DER", hello, ours.der},
+		{"authority malformed", "error 0 HOST: invalid cert (connecting)", []byte("not a certificate")},
+	} {
+		t.Run(tt.name+" where TLS takes DER only", func(t *testing.T) {
+			t.Parallel()
+			s := serveTLS(t, good)
+			ops := []op{get(secure(s, "/"))}
+			if tt.want == hello {
+				ops = append(ops, read())
+			}
+			got := runHTTP(t, httpOptions{ca: tt.ca, derOnly: true}, ops...)
+			checkOutput(t, s, tt.want, strings.ReplaceAll(got, "localhost:"+port(s), "HOST"))
+		})
+	}
 	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(v)+" keeps its connection", func(t *testing.T) {
 			t.Parallel()
@@ -168,6 +192,31 @@ func TestHTTPCertificate(t *testing.T) {
 			checkCount(t, s, 1, 3)
 		})
 	}
+}
+
+// A board has few sockets, so a failed handshake must not leave one behind.
+func TestHTTPCertificateRefusedClosesSocket(t *testing.T) {
+	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	config := theirs.server("localhost", -time.Hour, time.Hour)
+	closed := make(chan bool)
+	s := serveRaw(t, func(c *rawConn) {
+		tls.Server(c.Conn, config).Handshake() // fails, for the client does not trust it
+		io.Copy(io.Discard, c.Conn)
+		close(closed)
+	})
+	gate := serveRaw(t, func(c *rawConn) {
+		if c.request() == nil {
+			return
+		}
+		// Only now is the client known to be still running.
+		select {
+		case <-closed:
+			c.send(plain("closed"))
+		case <-t.Context().Done():
+		}
+	})
+	checkTLS(t, s, ours.der, "error 0 HOST: The certificate is not correctly signed by the trusted CA (sending)\n"+
+		"head 200 6 0 6 None\nbody 6 b'closed'", get(secure(s, "/")), get(gate.url("/")), read())
 }
 
 // Where TLS goes wrong other than by a certificate.
