@@ -28,6 +28,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -210,8 +211,7 @@ func releasePath(u *url.URL) (string, bool) {
 		return "", false
 	}
 	// u.Path is unescaped once. A separator must have been written as itself.
-	escaped := strings.ToLower(u.RawPath)
-	if strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") {
+	if strings.Contains(strings.ToLower(u.RawPath), "%2f") {
 		return "", false
 	}
 	if path == "" {
@@ -328,15 +328,19 @@ func serveContent(w *response, r *http.Request, etag string, body io.ReadSeeker)
 }
 
 // redirect sends a client that left out the "/" at the end of a folder to the
-// folder. The URL is a whole one, as nginx makes it: MicroPython's requests
-// module follows no other.
+// folder. Clients of HTTP/1.0 get a whole URL: MicroPython's requests module,
+// by which the original library crawls, follows no other. It also leaves the
+// port out of Host, so the port is taken from the connection.
 func (s *Server) redirect(w *response, r *http.Request) {
 	target := url.URL{Path: r.URL.Path + "/", RawQuery: r.URL.RawQuery}
-	if r.Host != "" {
+	if !r.ProtoAtLeast(1, 1) && r.Host != "" {
 		target.Scheme, target.Host = "http", r.Host
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && target.Port() == "" {
+			target.Host = net.JoinHostPort(target.Hostname(), strconv.Itoa(local.Port))
+		}
 	}
 	w.Header().Set("Location", target.String())
-	w.fail(http.StatusMovedPermanently, "this is a folder: "+prefix+"… has a \"/\" at its end")
+	w.fail(http.StatusMovedPermanently, "this is a folder: there is a \"/\" at the end of its URL")
 }
 
 // broken answers a request that failed for a reason of this side's. The client
