@@ -144,6 +144,7 @@ class Installer:
                     p.write("\t".join(f) + "\n")
                 yield 0
             self._write_start_files(p)
+        remove(todo_file)
 
     def _write_start_files(self, p):
         """Lines for the start files that the release leaves alone and stand-ins replace."""

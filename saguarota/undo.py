@@ -206,11 +206,11 @@ def confirmed(j, keep):
         drop(j)
 
 
-def drop(j):
-    """Give up the way back."""
+def drop(j, but=None):
+    """Give up the way back. but: a staged file that is the next update's already."""
     j.target = "-"
     j.save("I")
-    cleanup(j)
+    cleanup(j, but)
 
 
 def _prune(path, depth):
@@ -294,7 +294,7 @@ def _put(item):
             copy(item[1], item[0])
 
 
-def cleanup(j):
+def cleanup(j, but=None):
     """Remove what an ended update left in the state folder; the plan last."""
     # Where files are moved, a confirmed release has left nothing staged; what there is
     # belongs to an installation that was cut before it began.
@@ -302,7 +302,7 @@ def cleanup(j):
     try:
         for f in plan(j):
             remove(file(j, f[1], "o"))
-            if staged:
+            if staged and f[1] != but:
                 remove(file(j, f[1], "n"))
             if f[0] == "d" and j.target == "-":
                 _prune(f[8], int(f[2]))

@@ -49,7 +49,6 @@ def _update(ota, j):
             id = yield from fetch(ota, c, j, bufs[0])
             if id is None:
                 return False
-            _end_of_backups(j)
             # The connection stays open; the code that serves it comes back later.
             kept = c.__dict__
             c = fetch = None
@@ -62,17 +61,18 @@ def _update(ota, j):
             c = client(ota)
             _restore(c, kept)
         else:
-            _end_of_backups(j)
             from .httpfs import crawl
 
             yield from crawl(ota, c)
             crawl = None
             _forget("httpfs", "manifest")
+        # Only now: a manifest that is refused must not cost the way back.
+        _end_of_backups(j)
         from .room import make_room
 
         yield from make_room(ota)
         make_room = None
-        _forget("room")
+        _forget("room", "undo")
         from .download import content_id, files
 
         yield from files(ota, c, mode)
@@ -106,7 +106,7 @@ def _end_of_backups(j):
     if j.state == "C":
         from .undo import drop
 
-        drop(j)
+        drop(j, "manifest")
 
 
 def _restore(o, attributes):
