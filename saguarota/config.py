@@ -40,8 +40,8 @@ def _extensions(exts):
     return tuple(out)
 
 
-def _folder(path):
-    """dest_dir as the other paths are given: relative to the working directory."""
+def _relative(path):
+    """A path in the form in which others are compared with it: below the working directory."""
     cwd = os.getcwd().rstrip("/") + "/"
     path = (path or ".").rstrip("/") + "/"
     if path.startswith(cwd):
@@ -56,11 +56,11 @@ def _folder(path):
 _OPTIONS = (
     ("manifest_url", None, _text),
     ("base_file_url", "", _text),
-    ("dest_dir", ".", _folder),
+    ("dest_dir", ".", _relative),
     ("force_update", False, bool),
     ("recurse_http_fs", False, bool),
-    ("ota_state_file", "ota_state.txt", _text),
-    ("local_manifest_file", "versions.json", _text),
+    ("ota_state_file", "ota_state.txt", _relative),
+    ("local_manifest_file", "versions.json", _relative),
     ("application_name", "saguarota", _text),
     ("http_timeout_s", 5, _text),
     ("backup_skip_extensions", _BACKUP_SKIP_EXTENSIONS, _extensions),
