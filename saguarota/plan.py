@@ -5,7 +5,7 @@ import os
 from .compare import Manifest
 from .manifest import ManifestError
 from .names import OTADeletePolicy, OTAError, OTAErrorCode
-from .recover import rank
+from .recover import exists, rank
 from .stage import (
     Hashes, case_blind, check, emit, extension, line, live_path, name_for, op_for, own, sha256_of,
     staged_path,
@@ -115,7 +115,7 @@ def _differs(e, o, live, buf):
 def _extras(ota, m, t):
     """List files that are on the board and not in the manifest, by the delete policy."""
     policy = ota.delete_files_not_in_manifest_policy
-    if policy == OTADeletePolicy.NEVER:
+    if policy == OTADeletePolicy.NEVER or (ota.dest_dir and not exists(ota.dest_dir)):
         return
     exts = ota.delete_files_not_in_manifest_extensions
     if policy == OTADeletePolicy.MANIFEST_EXTENSIONS:
@@ -141,7 +141,7 @@ def _walk(ota, rel):
     for item in os.ilistdir(top[:-1] if len(top) > 1 else top or "."):
         path = rel + item[0]
         live = live_path(ota, path)
-        if own(ota, live) or rank(live) > 1:
+        if own(ota, live) or rank(live.lower()) > 1:  # BOOT.PY is boot.py on FAT
             continue
         if not item[1] & 0x4000:
             yield path
