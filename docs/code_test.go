@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,27 +140,29 @@ func follows(a, b snippet) bool {
 	return a.heading == b.heading && i >= 0 && j == i+1
 }
 
+// prepare makes a board with the files that a document shows, the address of a server in them.
+func prepare(t *testing.T, shown map[string]string, site *site) *rehearse.Board {
+	t.Helper()
+	files := maps.Clone(boardFiles)
+	if strings.Contains(shown["boot.py"], `dest_dir="/release"`) {
+		files["release/app.py"] = files["app.py"]
+		delete(files, "app.py")
+	}
+	for name, code := range shown {
+		// Nobody waits for hours here.
+		code = strings.Replace(code, "> 6 * 3600", "> -1", 1)
+		files[name] = server.ReplaceAllString(code, site.url)
+	}
+	return newBoard(t, rehearse.Littlefs, files)
+}
+
 func runSnippets(t *testing.T, shown map[string]string) {
 	key := ""
 	if strings.Contains(shown["boot.py"], "manifest_auth_key") {
 		key = strings.TrimSpace(boardFiles["ota.key"])
 	}
 	site := newSite(t, key, map[string]string{"app.py": fmt.Sprintf(app, 2)})
-	files := map[string]string{}
-	for name, content := range boardFiles {
-		files[name] = content
-	}
-	place := "app.py"
-	if strings.Contains(shown["boot.py"], `dest_dir="/release"`) {
-		place = "release/app.py"
-		files[place] = files["app.py"]
-		delete(files, "app.py")
-	}
-	for name, code := range shown {
-		// Nobody waits for hours here.
-		files[name] = server.ReplaceAllString(strings.Replace(code, "> 6 * 3600", "> -1", 1), site.url)
-	}
-	b := newBoard(t, rehearse.Littlefs, files)
+	b := prepare(t, shown, site)
 	results, out := run(t, b)
 	last := results[len(results)-1]
 	if last.Raised != "" || last.Ending != rehearse.AtREPL {
@@ -167,6 +170,10 @@ func runSnippets(t *testing.T, shown map[string]string) {
 	}
 	if !strings.Contains(out, "OTA: installed; restarting") || !strings.Contains(last.Output, "app 2") {
 		t.Errorf("the second release was not installed and run:\n%s", out)
+	}
+	place := "app.py"
+	if strings.Contains(shown["boot.py"], `dest_dir="/release"`) {
+		place = "release/app.py"
 	}
 	if got, err := b.ReadFile(t.Context(), place); err != nil || string(got) != fmt.Sprintf(app, 2) {
 		t.Errorf("%s on the board is not the release's: %v", place, err)
@@ -177,6 +184,34 @@ func runSnippets(t *testing.T, shown map[string]string) {
 	}
 	if _, err := b.ReadFile(t.Context(), "ota.key"); err != nil {
 		t.Errorf("the board lost its own file: %v", err)
+	}
+}
+
+// TestGuideForBoardsThatNobodyWatches gives the board of the guide's section 6 a release that
+// cannot start. The board must get back to the one before by itself, and say so.
+func TestGuideForBoardsThatNobodyWatches(t *testing.T) {
+	shown := map[string]string{}
+	snippets, _ := parse(t, "docs/GUIDE.md")
+	for i, s := range snippets {
+		if title(s) == "application.py" {
+			for _, s := range snippets[i-2 : i+1] {
+				shown[title(s)] = s.code
+			}
+		}
+	}
+	if len(shown) != 3 {
+		t.Fatalf("the guide shows %d files of such a board, want boot.py, main.py and application.py", len(shown))
+	}
+	site := newSite(t, "", map[string]string{"app.py": "raise ValueError('broken')\n"})
+	b := prepare(t, shown, site)
+	results, out := run(t, b)
+	last := results[len(results)-1]
+	if !strings.Contains(last.Output, "app 1") || !strings.Contains(last.Output, "version_rejected") {
+		t.Errorf("the last boot does not run the first release, or does not say why:\n%s", out)
+	}
+	// Installed, three boots on trial, undone, and that is it.
+	if len(results) != 6 || strings.Count(out, "ValueError: broken") != 3 {
+		t.Errorf("%d boots, want 6, three of them with the broken release:\n%s", len(results), out)
 	}
 }
 
