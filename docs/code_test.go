@@ -248,6 +248,49 @@ func TestBoardScripts(t *testing.T) {
 	}
 }
 
+// TestLostSeesWhatACutLeaks cuts the power while a board on FAT writes a file, then counts.
+func TestLostSeesWhatACutLeaks(t *testing.T) {
+	snippets, _ := parse(t, "docs/GUIDE.md")
+	at := slices.IndexFunc(snippets, func(s snippet) bool { return title(s) == "lost.py" })
+	if at < 0 {
+		t.Fatal("the guide does not show lost.py")
+	}
+	b := newBoard(t, rehearse.FAT, map[string]string{"main.py": `
+with open("file", "w") as f:
+    for _ in range(10):
+        f.write("x" * 2000)
+`})
+	before := b.Image + ".before"
+	if err := b.CopyImage(before); err != nil {
+		t.Fatal(err)
+	}
+	b.Log = b.Image + ".log"
+	run(t, b)
+	writes, err := rehearse.ReadLog(b.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Log = ""
+	lost := func(after int) (n int) {
+		t.Helper()
+		if err := b.ReplayTo(before, writes, after, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.WriteFile(t.Context(), "main.py", []byte(snippets[at].code)); err != nil {
+			t.Fatal(err)
+		}
+		_, out := run(t, b)
+		if _, err := fmt.Sscanf(out, "%d clusters", &n); err != nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		return n
+	}
+	whole, cut := lost(len(writes)), lost(len(writes)/2)
+	if cut <= whole {
+		t.Errorf("%d clusters are lost after a cut in the middle of the file, %d without a cut", cut, whole)
+	}
+}
+
 // title returns the name of the file that a snippet shows, which is in its first line.
 func title(s snippet) string {
 	first, _, _ := strings.Cut(s.code, "\n")
