@@ -174,6 +174,18 @@ for name in dir(OTAUpdater):
 	}
 }
 
+// The module that run() is in has its name, and must not take its place.
+func TestAPIRun(t *testing.T) {
+	got := board(t, `
+for _ in range(2):
+    from saguarota import run
+    print(run("hashlib").__name__)
+`)
+	if diff := cmp.Diff([]string{"hashlib", "hashlib"}, got); diff != "" {
+		t.Errorf("run() imported:\n%s", diff)
+	}
+}
+
 func TestAPIAttributes(t *testing.T) {
 	var script strings.Builder
 	script.WriteString(`

@@ -20,6 +20,8 @@ if sys.implementation.name == "micropython":
         if name == "run":
             from .run import run
 
+            # In this place the import has put the module of that name.
+            sys.modules[__name__].run = run
             return run
         if name in __all__:
             __import__(__name__ + ".names")
@@ -34,7 +36,7 @@ else:
             from . import py3utils
 
             return getattr(py3utils, name)
-        if name in ("OTAUpdater", "OTAState", "OTAErrorCode", "OTADeletePolicy"):
+        if name in ("OTAUpdater", "OTAState", "OTAErrorCode", "OTADeletePolicy", "run"):
             raise ImportError(
                 name + " is the board's half of SaguarOTA and runs on MicroPython; "
                 "on this computer use saguarota.py3utils or the saguarota command"
