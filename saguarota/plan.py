@@ -7,8 +7,8 @@ from .manifest import ManifestError
 from .names import OTADeletePolicy, OTAError, OTAErrorCode
 from .recover import exists, rank
 from .stage import (
-    Hashes, case_blind, check, emit, extension, line, live_path, name_for, op_for, own, sha256_of,
-    staged_path,
+    Hashes, case_blind, check, emit, extension, line, live_path, name_for, op_for, own, pack_sums,
+    sha256_of, staged_path,
 )  # fmt: skip
 from .update import check_rejected
 
@@ -41,7 +41,7 @@ def release(ota, j, id, bufs):
                 raise OTAError(OTAErrorCode.DELETE_EXTRAS, str(e))
             # The manifest is installed like a file of the release, and undone like one.
             name = ota.local_manifest_file
-            sums = ":" + sha256_of(staged_path(ota, "manifest"))
+            sums = pack_sums("", sha256_of(staged_path(ota, "manifest")))
             line(t, ota, op_for(name), "manifest", -1, sums, 0, 0, m.count, name)
     except ManifestError as e:
         raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
@@ -63,12 +63,14 @@ def _changes(ota, m, t, spare):
             raise ManifestError("the manifest names the updater's own " + path)
         op = op_for(live)
         if op == "a" or ota.force_update or _differs(e, o, live, buf):
-            sums = md5 + ":" + sha
+            sums = pack_sums(md5, sha)
             if not Hashes(sums):
                 print("OTA: warning: nothing to verify {} by".format(path))
                 sums = ":"
             id = name_for(path, str(new), sums)
-            line(t, ota, op, id, size, sums, o[1] if o else 0, new, index, live)
+            if not ota.progress_callback:
+                o = new = None  # nobody will ask for the versions: fewer bytes to flash
+            line(t, ota, op, id, size, sums, o[1] if o else 0, new or 0, index, live)
         else:
             emit(ota, "file_update_skip", {"path": path, "index": index, "total": m.count})
         yield 0
@@ -108,7 +110,7 @@ def _differs(e, o, live, buf):
     """
     if o and e[1] <= o[1]:
         return bool((e[2] and o[2] and e[2] != o[2]) or (e[4] and o[4] and e[4] != o[4]))
-    sums = e[2] + ":" + e[4]
+    sums = pack_sums(e[2], e[4])
     return not (Hashes(sums) and check(live, e[3], sums, buf))
 
 

@@ -15,8 +15,8 @@ growth was cut cannot be listed any more, but look-up by name works.
     room       space kept free for undo on file systems where it copies
     todo       the plan before it is one
 
-Slot line:  saguarota 1 <seq> <state> <mode> <installed> <target> <left> <tries> <why>
-            <timeout> <state file> <bad ids> <crc32>                        (tab-separated)
+Slot line:  ota1 <seq> <state> <mode> <installed> <target> <left> <tries> <why> <timeout>
+            <state file, empty for ota_state.txt> <bad ids> <crc32>         (tab-separated)
 Plan lines: <op> <id> <depth> <size> <sums> <from> <to> <index> <path>      (tab-separated)
 
 States: I idle, S swapping, T trial, F finishing a confirmation, U undoing, C confirmed
@@ -79,7 +79,8 @@ class Journal:
     def __init__(self, folder):
         self.folder = folder
         self.state = self.timer = self.wdt = None  # no valid slot
-        self.mode = self.installed = self.target = self.why = self.state_file = "-"
+        self.mode = self.installed = self.target = self.why = "-"
+        self.state_file = "ota_state.txt"
         self.seq = self.left = self.tries = self.timeout = 0
         self.bad = []
         for i in (0, 1):
@@ -92,13 +93,14 @@ class Journal:
             with open(path, "rb") as f:
                 body, crc = f.read(512).rsplit(b"\t", 1)
             f = body.decode().split("\t")
-            if int(crc, 16) != crc32(body) or f[:2] != ["saguarota", "1"] or int(f[2]) <= self.seq:
+            if int(crc, 16) != crc32(body) or f[0] != "ota1" or int(f[1]) <= self.seq:
                 return
-            self.state, self.mode, self.installed, self.target = f[3:7]
-            self.left, self.tries, self.timeout = int(f[7]), int(f[8]), int(f[10])
-            self.why, self.state_file = f[9], f[11]
-            self.bad = f[12].split(",") if f[12] != "-" else []
-            self.seq = int(f[2])
+            self.state, self.mode, self.installed, self.target = f[2:6]
+            self.left, self.tries, self.timeout = int(f[6]), int(f[7]), int(f[9])
+            self.why = f[8]
+            self.state_file = f[10] or self.state_file
+            self.bad = f[11].split(",") if f[11] else []
+            self.seq = int(f[1])
         except (OSError, ValueError, IndexError):
             pass
 
@@ -106,27 +108,29 @@ class Journal:
         """Go to a state: one write of the slot that is not the newest."""
         from binascii import crc32
 
+        before = self.word()
         self.state = state
         self.seq += 1
-        line = "saguarota\t1\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}".format(
+        name = self.state_file
+        line = "ota1\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}".format(
             self.seq, state, self.mode, self.installed, self.target, self.left, self.tries,
-            self.why, self.timeout, self.state_file, ",".join(self.bad) or "-",
+            self.why, self.timeout, "" if name == "ota_state.txt" else name, ",".join(self.bad),
         )  # fmt: skip
         with open(self.folder + "/s" + str(self.seq & 1), "wb") as f:
             f.write("{}\t{:08x}\n".format(line, crc32(line.encode())))
         # For applications that read the original library's state file; nothing here does.
-        if self.state_file == "-":
-            return
-        word = "idle"
-        if state in "SU":
-            word = "installing"
-        elif state == "T":
-            word = "confirm_pending"
-        try:
-            with open(self.state_file, "w") as f:
-                f.write(word)
-        except OSError:
-            pass
+        if self.word() != before:
+            try:
+                with open(self.state_file, "w") as f:
+                    f.write(self.word())
+            except OSError:
+                pass
+
+    def word(self):
+        """The state as the original library names it; "" where there is none yet."""
+        if self.state in ("S", "U"):
+            return "installing"
+        return "confirm_pending" if self.state == "T" else self.state and "idle"
 
 
 def start(folder):

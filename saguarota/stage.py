@@ -99,10 +99,20 @@ def own(ota, live):
     )  # fmt: skip
 
 
+def pack_sums(md5, sha256):
+    """"md5:sha256", from hexadecimal, as the to-do list has them: in base64 without padding."""
+    from binascii import b2a_base64, unhexlify
+
+    out = []
+    for s in (md5, sha256):
+        out.append(b2a_base64(unhexlify(s)).decode().rstrip("=\n"))
+    return ":".join(out)
+
+
 class Hashes:
     """The MD5 and SHA-256 of a stream, as far as they are wanted and this board has them.
 
-    sums: "md5:sha256", in hexadecimal; either may be empty.
+    sums: as pack_sums makes them; either may be empty.
     """
 
     def __init__(self, sums):
@@ -121,10 +131,10 @@ class Hashes:
             h.update(data)
 
     def match(self):
-        from binascii import hexlify
+        from binascii import b2a_base64
 
         for h, digest in self._want:
-            if hexlify(h.digest()).decode() != digest:
+            if b2a_base64(h.digest()).decode().rstrip("=\n") != digest:
                 return False
         return True
 
