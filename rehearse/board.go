@@ -90,8 +90,21 @@ type Board struct {
 	// newline; the board is switched off when it returns true. It may print more before it
 	// is.
 	SwitchOff func(line string) bool
+	// Network, if set, is all the network that the board has.
+	Network *Network
+	// Judge, if set, is the path of a file with a path of the board a line: each time main.py
+	// starts, the tree that these files make is told (Result.Tree).
+	Judge string
+	// Settle, if set with Judge, is how long main.py may run before the board is switched off.
+	Settle time.Duration
 	// Interpreter, if set, is used instead of the one that micropython.Find finds.
 	Interpreter *micropython.Interpreter
+}
+
+// Network is a network with one server that answers for every host, with TLS left out, or
+// with none.
+type Network struct {
+	Port int // of the server on the loopback interface; 0 for none
 }
 
 // Ending says how a boot ended.
@@ -137,6 +150,8 @@ type Result struct {
 	Raised   string  // "boot.py" or "main.py", if one ended with an exception
 	Armed    []Armed // at the REPL
 	Heap     Heap
+	Tree     string // with Board.Judge: the digest of the tree that main.py started in, "" if it did not
+	Room     int    // with Board.Judge: the bytes that were free at the mount
 }
 
 // Reset reports whether the boot ended with a reset of any kind.
@@ -195,13 +210,31 @@ func (b *Board) boot(ctx context.Context, cause int) (Result, error) {
 		args = append(args, "log="+log)
 	}
 
+	if b.Network != nil {
+		args = append(args, "net="+strconv.Itoa(b.Network.Port))
+	}
+	if b.Judge != "" {
+		paths, err := filepath.Abs(b.Judge)
+		if err != nil {
+			return fail(err)
+		}
+		args = append(args, "paths="+paths)
+	}
+
 	// The board is switched off by ending the context of its process alone.
 	power, off := context.WithCancel(ctx)
 	defer off()
 	console := &console{w: b.Console, off: b.SwitchOff, cut: off}
-	stderr, code, err := b.simulate(power, b.Heap, args, nil, console)
+	var said *driverLines
+	if b.Settle > 0 {
+		said = &driverLines{mainStarts: func() { time.AfterFunc(b.Settle, off) }}
+	} else {
+		said = &driverLines{}
+	}
+	code, err := b.simulate(power, b.Heap, args, nil, console, said)
+	stderr := said.String()
 	r := Result{ExitCode: code, Output: console.output.String()}
-	said := r.read(stderr)
+	last := r.read(stderr)
 	switch {
 	case power.Err() != nil:
 		r.Ending, r.ExitCode = Off, -1
@@ -209,13 +242,13 @@ func (b *Board) boot(ctx context.Context, cause int) (Result, error) {
 			return r, fmt.Errorf("boot %s: %w", b.Image, ctx.Err())
 		}
 		return r, nil
-	case code == exitREPL && strings.HasPrefix(said, "repl"):
+	case code == exitREPL && strings.HasPrefix(last, "repl"):
 		r.Ending = AtREPL
-	case code == exitReset && said == "reset":
+	case code == exitReset && last == "reset":
 		r.Ending = Reset
-	case code == exitReset && said == "watchdog":
+	case code == exitReset && last == "watchdog":
 		r.Ending = Watchdog
-	case code == exitSoftReset && strings.HasPrefix(said, "soft reset"):
+	case code == exitSoftReset && strings.HasPrefix(last, "soft reset"):
 		r.Ending = SoftReset
 	case code == -1 && err != nil:
 		return r, fmt.Errorf("boot %s: %w\n%s", b.Image, err, stderr)
@@ -241,6 +274,10 @@ func (r *Result) read(stderr string) (last string) {
 				&r.Heap.Sim, &r.Heap.FileSystem, &r.Heap.Free)
 		case len(words) > 1 && words[1] == "raised":
 			r.Raised = words[0]
+		case words[0] == "tree" && len(words) == 2:
+			r.Tree = words[1]
+		case words[0] == "room" && len(words) == 2:
+			r.Room, _ = strconv.Atoi(words[1])
 		case words[0] == "repl":
 			for _, w := range words[1:] {
 				name, period, _ := strings.Cut(w, "=")
@@ -253,45 +290,58 @@ func (r *Result) read(stderr string) (last string) {
 }
 
 // simulate runs the interpreter, on a heap of that size, with the simulation on its path and
-// the arguments that describe the board's flash after args. It returns what was written to standard error and
-// the exit status.
-func (b *Board) simulate(ctx context.Context, heap string, args []string, stdin io.Reader, stdout io.Writer) (string, int, error) {
+// the arguments that describe the board's flash after args. It returns the exit status.
+func (b *Board) simulate(ctx context.Context, heap string, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	in := b.Interpreter
 	if in == nil {
 		var err error
 		if in, err = micropython.Find(ctx); err != nil {
-			return "", -1, err
+			return -1, err
 		}
 	}
 	if err := b.check(); err != nil {
-		return "", -1, err
+		return -1, err
 	}
 	image, err := filepath.Abs(b.Image)
 	if err != nil {
-		return "", -1, err
+		return -1, err
 	}
 	dir, err := os.MkdirTemp("", "saguarota-sim-")
 	if err != nil {
-		return "", -1, err
+		return -1, err
 	}
 	defer os.RemoveAll(dir)
 	if err := os.CopyFS(dir, sim); err != nil {
-		return "", -1, err
+		return -1, err
 	}
 	args = append(args, "image="+image, "fs="+string(b.fs()), "block="+strconv.Itoa(b.blockSize()))
 	cmd := in.Command(ctx, heap, args...)
 	// Relative, so that tracebacks don't depend on the folder's name.
 	cmd.Env = append(cmd.Env, "MICROPYPATH=sim")
 	cmd.Dir = dir
-	var stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.WaitDelay = waitForOutputOfAKill
 	err = cmd.Run()
 	code := -1
 	if cmd.ProcessState != nil {
 		code = cmd.ProcessState.ExitCode()
 	}
-	return stderr.String(), code, err
+	return code, err
+}
+
+// driverLines collects what the simulation says on standard error, for its driver.
+type driverLines struct {
+	bytes.Buffer
+	mainStarts func() // if set, called once
+}
+
+func (d *driverLines) Write(p []byte) (int, error) {
+	n, err := d.Buffer.Write(p)
+	if d.mainStarts != nil && bytes.Contains(d.Bytes(), []byte("board: tree ")) {
+		d.mainStarts()
+		d.mainStarts = nil
+	}
+	return n, err
 }
 
 func (b *Board) fs() FileSystem {

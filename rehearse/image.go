@@ -170,12 +170,13 @@ func (b *Board) edit(ctx context.Context, commands []command) ([]byte, error) {
 		in.WriteString(c.line + "\n")
 		in.Write(c.data)
 	}
-	stderr, code, err := b.simulate(ctx, "", []string{"-c", "import image"}, &in, &out)
+	var stderr bytes.Buffer
+	code, err := b.simulate(ctx, "", []string{"-c", "import image"}, &in, &out, &stderr)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("status %d: %w\n%s", code, err, stderr)
+		return nil, fmt.Errorf("status %d: %w\n%s", code, err, stderr.String())
 	}
 	return answer(out.Bytes(), commands)
 }

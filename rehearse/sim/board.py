@@ -15,7 +15,9 @@
 # Arguments (key=value): image, fs (littlefs or fat), block (its size in bytes), log (a file
 # that every write is appended to), ro (1: read-only), cause (of the reset before), id (of the
 # chip, hexadecimal), repl (how long the board sits at the REPL, in ms), verbose (1: say how
-# much heap is taken).
+# much heap is taken), net (the port of the only server there is, 0 for none; without it, the
+# host's network is the board's), paths (a file with a path a line: before main.py starts, say
+# what the tree of these files is, see judge.py, and how much room there was at the mount).
 import ffi, gc, os, sys, vfs
 import machine as _real
 
@@ -141,6 +143,16 @@ machine.unique_id = constant(
     bytes(int(options["id"][i : i + 2], 16) for i in range(0, len(options["id"]), 2))
 )
 repl = int(options.get("repl", "0"))
+paths = None
+if "paths" in options:
+    import judge as judging
+
+    paths = open(options["paths"])
+    buffer = bytearray(512)
+if "net" in options:
+    import net
+
+    net.install(int(options["net"]))
 
 
 # Runs a file in __main__, as the firmware does; False if it raised.
@@ -149,6 +161,9 @@ def execute(name, space):
         os.stat(name)
     except OSError:
         return True
+    if name == "main.py" and paths and not judging.stands_in(buffer):
+        digest = judging.judge(paths, buffer)
+        sys.stderr.write("board: tree " + "".join("%02x" % b for b in digest) + "\n")
     try:
         execfile(name, space)
         return True
@@ -187,7 +202,11 @@ vfs.mount(
 os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
 sys.modules["machine"] = machine
-del sys.modules["board"]
+for _name in ("board", "judge", "net"):
+    sys.modules.pop(_name, None)
+if paths:
+    _room = os.statvfs("/")
+    sys.stderr.write("board: room %d\n" % (_room[1] * _room[3]))
 gc.collect()
 file_system = gc.mem_alloc() - _used
 verbose = "verbose" in options
