@@ -29,9 +29,9 @@ release leaves alone, while a stand-in takes its place: k keep, x absent.
 import os
 import sys
 
-# A key in sys.modules, so that this module and its copy agree, within one run of the
-# interpreter, on whether the start-up check was made.
-_STARTED = "saguarota start-up"
+# What this module and its copy must agree on within one run of the interpreter is kept where
+# both find it: the folders whose start-up check was made, the timer and the watchdog.
+RUN = sys.modules.setdefault("saguarota run", {})
 
 
 def exists(path):
@@ -78,7 +78,7 @@ class Journal:
 
     def __init__(self, folder):
         self.folder = folder
-        self.state = self.timer = self.wdt = None  # no valid slot
+        self.state = None  # no valid slot
         self.mode = self.installed = self.target = self.why = "-"
         self.state_file = "ota_state.txt"
         self.seq = self.left = self.tries = self.timeout = 0
@@ -140,8 +140,8 @@ def start(folder):
     first: in boot.py, in main.py, or in the stand-in of either.
     """
     j = Journal(folder)
-    if _STARTED not in sys.modules:
-        sys.modules[_STARTED] = j
+    if folder not in RUN:
+        RUN[folder] = True
         if j.state not in ("I", "C", None) or (j.state != "C" and exists(folder + "/plan")):
             undo = __import__(__name__.replace("recover", "undo"), None, None, ("recover",))
             undo.recover(j)
@@ -150,6 +150,5 @@ def start(folder):
 
 def feed():
     """Feed the watchdog, if one was asked for."""
-    j = sys.modules.get(_STARTED)
-    if j and j.wdt:
-        j.wdt.feed()
+    if "wdt" in RUN:
+        RUN["wdt"].feed()

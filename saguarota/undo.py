@@ -15,6 +15,7 @@ remove = _recover.remove
 reset = _recover.reset
 start = _recover.start
 feed = _recover.feed
+RUN = _recover.RUN
 
 _MAX_TRIES = 5
 _MAX_BAD = 4
@@ -108,7 +109,7 @@ def arm(j, seconds):
 
     The timer fires at the REPL, too, where an exception in main.py leaves a board.
     """
-    if not seconds or sys.modules[_recover._STARTED].timer:
+    if not seconds or "timer" in RUN:
         return
     from machine import Timer
 
@@ -118,7 +119,7 @@ def arm(j, seconds):
             timer.init(period=seconds * 1000, mode=Timer.ONE_SHOT, callback=_expired)
         except (ValueError, OSError):
             continue
-        sys.modules[_recover._STARTED].timer = timer
+        RUN["timer"] = timer
         return
     print("OTA: warning: no timer is free for confirm_timeout_s")
 
@@ -129,10 +130,8 @@ def _expired(_):
 
 
 def disarm():
-    j = sys.modules[_recover._STARTED]
-    if j.timer:
-        j.timer.deinit()
-        j.timer = None
+    if "timer" in RUN:
+        RUN.pop("timer").deinit()
 
 
 def undo_trial(j, why):

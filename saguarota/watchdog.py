@@ -1,6 +1,6 @@
 """The watchdog that watchdog_ms asks for."""
 
-import sys
+from .recover import RUN
 
 
 def begin(ota):
@@ -12,6 +12,5 @@ def begin(ota):
     """
     from machine import WDT
 
-    j = sys.modules["saguarota start-up"]
-    if ota.watchdog_ms and not j.wdt:
-        j.wdt = WDT(timeout=ota.watchdog_ms)
+    if ota.watchdog_ms and "wdt" not in RUN:
+        RUN["wdt"] = WDT(timeout=ota.watchdog_ms)
