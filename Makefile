@@ -24,9 +24,9 @@ tools: ## MicroPython and mpy-cross for tests and demo, in .tools
 	@scripts/tools
 
 lib: tools ## the board's library as .mpy files, in build/mpy/saguarota
-	rm -rf build/mpy
-	mkdir -p build/mpy/saguarota
-	for f in saguarota/*.py; do \
+	@rm -rf build/mpy
+	@mkdir -p build/mpy/saguarota
+	@for f in saguarota/*.py; do \
 		case $$f in saguarota/py3utils.py) continue ;; esac; \
 		name=$${f##*/}; \
 		$(TOOLS)/bin/mpy-cross -s "$$name" -o "build/mpy/saguarota/$${name%.py}.mpy" "$$f" || exit; \
