@@ -62,18 +62,25 @@ def _check_space(ota):
         return 0 if n <= size // 8 and not by_copy else (n + size - 1) // size
 
     need = 4  # the journal, the plan, a new folder
-    spare = 0
+    if by_copy:
+        # the plan beside the list, the stand-ins and the copies of recover and undo
+        need += blocks(os.stat(ota.backup_dir + "/todo")[6]) + blocks(24 << 10)
+    names = spare = 0
     for f in todo(ota.backup_dir):
         new = int(f[3])
+        names += 256  # in folders: of the new file, of its backup and of both when staged
         if f[0] in "ra" and new > 0:
             staged = staged_path(ota, f[1])
             need += blocks(new) - (blocks(os.stat(staged)[6]) if exists(staged) else 0)
         if by_copy and f[0] in "rad":
             # the backup, the room to undo, and for a while both releases
             old = os.stat(f[8])[6] if f[0] != "a" else 0
-            need += 2 * blocks(old) + blocks(max(0, new - old))
+            keep = 2 * blocks(old) + (blocks(4096) if f[0] != "a" else 0)
+            need += keep + blocks(max(0, new - old))
             if _optional(ota, f):
-                spare += 2 * blocks(old)
+                spare += keep
+    if by_copy:
+        need += blocks(names)
     if need > free:
         if need - spare > free:
             raise OTAError(

@@ -33,8 +33,18 @@ def make_folder(ota):
     try:
         os.mkdir(ota.backup_dir)
     except OSError:
-        if not exists(ota.backup_dir):
+        try:
+            folder = os.stat(ota.backup_dir)[0] & 0x4000
+        except OSError:
+            folder = None
+        if folder is None:
             raise
+        if not folder:
+            raise OTAError(
+                OTAErrorCode.APPLY,
+                ota.backup_dir
+                + " is a file; the updater keeps its state in a folder of that name: rename the file",
+            )
 
 
 def todo(folder):

@@ -17,11 +17,17 @@ def run(ota, j):
         installed = yield from _update(ota, j)
     except OSError as e:
         _undo(j)
-        full = e.args and e.args[0] == 28
-        raise OTAError(
-            OTAErrorCode.APPLY,
-            "the file system is full" if full else "file system: {}".format(e),
-        )
+        full = e.errno in (13, 28)  # FAT's EACCES: no room for a name
+        if full:
+            _discard(ota)
+        why = "the file system is {}"
+        if full:
+            why = why.format("full")
+        elif e.errno == 30:
+            why = why.format("read-only")
+        else:
+            why = "file system: {!r}".format(e)
+        raise OTAError(OTAErrorCode.APPLY, why)
     except Exception:
         _undo(j)
         raise
@@ -99,6 +105,19 @@ def _undo(j):
         from .undo import undo_install
 
         undo_install(j)
+
+
+def _discard(ota):
+    """Remove what was downloaded: the application needs the space, too."""
+    from .recover import remove
+    from .stage import staged_path, todo
+
+    remove(staged_path(ota, "manifest"))
+    try:
+        for f in todo(ota.backup_dir):
+            remove(staged_path(ota, f[1]))
+    except (OSError, ValueError, IndexError):
+        pass  # the list was not written whole: make_room finds the rest
 
 
 def _end_of_backups(j):
