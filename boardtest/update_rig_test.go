@@ -329,13 +329,13 @@ func (r *rig) settings() []byte {
 def show(event, details):
     print("event", event, " ".join("{}={}".format(k, details[k]) for k in sorted(details)))
 def ota():
-    o = dict(retry_base_delay_ms=1, progress_callback=show)
+    o = dict(manifest_url=%q, base_file_url=%q, retry_base_delay_ms=1, progress_callback=show)
     o.update(dict(%s))
-    return OTAUpdater(%q, %q, **o)
+    return OTAUpdater(**o)
 def main(space):
     ota = space["ota"] if "ota" in space else None
     %s
-`, r.setup.options, url+"/ota/versions.json", url+"/ota/", strings.ReplaceAll(strings.TrimSpace(main), "\n", "\n    "))
+`, url+"/ota/versions.json", url+"/ota/", r.setup.options, strings.ReplaceAll(strings.TrimSpace(main), "\n", "\n    "))
 }
 
 // set changes the options of OTAUpdater and what main.py does.
@@ -348,6 +348,13 @@ func (r *rig) set(options, main string) {
 func (r *rig) write(name, text string) {
 	r.t.Helper()
 	if err := r.board.WriteFile(r.t.Context(), name, []byte(text)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) remove(name string) {
+	r.t.Helper()
+	if err := r.board.Remove(r.t.Context(), name); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -404,7 +411,12 @@ func (r *rig) leaveFree(n int) {
 	r.t.Helper()
 	options, main := r.setup.options, r.setup.main
 	r.set(options, "import os\nst = os.statvfs('/')\nprint('free', st[0] * st[3])")
+	r.site.misbehave(func(w http.ResponseWriter, r *http.Request) bool { // no update now
+		http.NotFound(w, r)
+		return true
+	})
 	_, text, _ := strings.Cut(r.bootTo(rehearse.AtREPL).Output, "free ")
+	r.site.misbehave(nil)
 	var free int
 	if _, err := fmt.Sscan(text, &free); err != nil || free < n {
 		r.t.Fatalf("%d bytes are free: %v", free, err)
