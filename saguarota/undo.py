@@ -267,16 +267,33 @@ def _start_files(j, old):
 
 
 def calls(path):
-    """True where a start file mentions the updater."""
+    """True where a start file reaches the updater whatever else is on the flash.
+
+    It does not if it imports or opens something first that a release may bring and break.
+    Judged by the text, and rather False than wrong: then a stand-in guards the file.
+    """
     if path is None:
         return False
     try:
         with open(path) as f:
             for line in f:
-                if "saguarota" in line:
+                line = line.split("#")[0]
+                if "check_and_perform_ota" in line or "confirm_update" in line or "_ota." in line:
                     return True
+                if "open(" in line or ("import" in line and _from_flash(line)):
+                    return False
     except (OSError, ValueError):
         pass
+    return False
+
+
+def _from_flash(line):
+    for word in line.replace(",", " ").split():
+        word = word.split(".")[0]
+        if word and word != "saguarota":
+            for name in (word, word + ".py", word + ".mpy"):
+                if exists(name) or exists("lib/" + name):
+                    return True
     return False
 
 
