@@ -274,6 +274,7 @@ type setup struct {
 	empty   bool    // no release was installed: no versions.json
 	options string  // more arguments of OTAUpdater, as Python text
 	main    string  // what main.py does once the application is up, a Python suite that sees ota
+	hold    string  // the beginning of the event's line at which the board is held
 	source  bool    // the library as .py files
 }
 
@@ -320,6 +321,9 @@ func newRig(t *testing.T, s setup) *rig {
 
 // settings returns settings.py.
 func (r *rig) settings() []byte {
+	if r.setup.hold == "" {
+		r.setup.hold = "nowhere"
+	}
 	main := r.setup.main
 	if main == "" {
 		main = confirm
@@ -327,7 +331,10 @@ func (r *rig) settings() []byte {
 	url := r.site.server.URL
 	return fmt.Appendf(nil, `from saguarota import OTAUpdater
 def show(event, details):
-    print("event", event, " ".join("{}={}".format(k, details[k]) for k in sorted(details)))
+    line = "event " + event + " " + " ".join("{}={}".format(k, details[k]) for k in sorted(details))
+    print(line)
+    while line.startswith(%q): # held there until it is switched off
+        pass
 def ota():
     o = dict(manifest_url=%q, base_file_url=%q, retry_base_delay_ms=1, progress_callback=show)
     o.update(dict(%s))
@@ -335,7 +342,7 @@ def ota():
 def main(space):
     ota = space["ota"] if "ota" in space else None
     %s
-`, url+"/ota/versions.json", url+"/ota/", r.setup.options, strings.ReplaceAll(strings.TrimSpace(main), "\n", "\n    "))
+`, r.setup.hold, url+"/ota/versions.json", url+"/ota/", r.setup.options, strings.ReplaceAll(strings.TrimSpace(main), "\n", "\n    "))
 }
 
 // set changes the options of OTAUpdater and what main.py does.
