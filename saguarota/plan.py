@@ -37,8 +37,8 @@ def release(ota, j, id, bufs):
             yield from _changes(ota, m, t, bufs[1])
             try:
                 yield from _extras(ota, m, t)
-            except OSError as e:
-                raise OTAError(OTAErrorCode.DELETE_EXTRAS, str(e))
+            except (OSError, ValueError) as e:
+                raise OTAError(OTAErrorCode.DELETE_EXTRAS, repr(e))
             # The manifest is installed like a file of the release, and undone like one.
             name = ota.local_manifest_file
             sums = pack_sums("", sha256_of(staged_path(ota, "manifest")))

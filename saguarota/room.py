@@ -11,7 +11,11 @@ _HOLD = 16  # names held in memory at once
 
 def make_room(ota):
     """Remove what earlier updates left behind, then refuse what cannot fit."""
-    yield from _sweep(ota)
+    try:
+        yield from _sweep(ota)
+    except (OSError, ValueError) as e:
+        # A FAT folder whose growth was cut cannot be listed: what lies there costs room only.
+        print("OTA: warning: cannot clean up {}: {!r}".format(ota.backup_dir, e))
     _check_space(ota)
 
 
@@ -113,5 +117,7 @@ def _drop_backups(ota):
             if _optional(ota, f):
                 f[0] = "R"
             t.write("\t".join(f) + "\n")
-    os.remove(folder + "/todo")
-    os.rename(folder + "/todo2", folder + "/todo")
+    from .undo import copy  # and no rename: FAT does not survive a cut in one
+
+    copy(folder + "/todo2", folder + "/todo")
+    os.remove(folder + "/todo2")
