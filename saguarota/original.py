@@ -1,7 +1,7 @@
 """Take over a board whose last update was made by the original library.
 
 It knew one text file as its state and a tree of old files in the backup folder. Loaded
-while the journal has no entry yet: the first one ends that story.
+while the journal has no entry yet, and for backups that it has no plan for.
 """
 
 import os
@@ -29,11 +29,31 @@ def take_over(ota, j):
 
 def restore(ota, folder=""):
     """Copy the original's backup tree over the live one."""
+    from .install import ensure_parent
     from .undo import copy
 
-    for item in os.ilistdir(ota.backup_dir + folder):
-        path = folder + "/" + item[0]
-        if item[1] & 0x4000:
+    for name, is_folder in _backups(ota.backup_dir, folder):
+        path = folder + "/" + name
+        if is_folder:
             restore(ota, path)
         else:
-            copy(ota.backup_dir + path, live_path(ota, path[1:]))
+            live = live_path(ota, path[1:])
+            ensure_parent(live)
+            copy(ota.backup_dir + path, live)
+
+
+def discard(top, folder=""):
+    """Remove the original's backup tree, but for the state folder itself."""
+    for name, is_folder in list(_backups(top, folder)):
+        path = folder + "/" + name
+        if is_folder:
+            discard(top, path)
+            os.rmdir(top + path)
+        else:
+            os.remove(top + path)
+
+
+def _backups(top, folder):
+    for item in os.ilistdir(top + folder):
+        if folder or item[0] not in ("s0", "s1"):  # our own, once it is confirmed
+            yield item[0], item[1] & 0x4000

@@ -1,6 +1,6 @@
 """How a trial ends: confirmed or reverted; and what becomes of the backups."""
 
-from .recover import reset
+from .recover import exists, reset
 from .undo import arm, confirmed, drop, finish, undo_trial
 
 
@@ -17,8 +17,17 @@ def confirm(j, keep):
         j.left = int(keep)
         j.save("F")
         finish(j)
-    else:
-        confirmed(j, keep)
+        return
+    plan = exists(j.folder + "/plan")
+    confirmed(j, keep)
+    if not plan and not keep:
+        _discard(j)
+
+
+def _discard(j):
+    from .original import discard
+
+    discard(j.folder)
 
 
 def cleanup_files(ota):
@@ -32,6 +41,8 @@ def cleanup_files(ota):
             print("OTA: backups are kept until confirm_update()")
         if j.state != "C":
             return False
+        if not exists(j.folder + "/plan"):
+            _discard(j)
         drop(j)
         return True
     except Exception as e:
@@ -50,7 +61,7 @@ def revert_update(ota):
         if j.state not in ("T", "C"):
             print("OTA: no update to revert")
             return
-        if j.seq:
+        if exists(j.folder + "/plan"):
             if j.state == "C":
                 j.installed, j.target = j.target, j.installed
             undo_trial(j, "r")
@@ -58,6 +69,7 @@ def revert_update(ota):
             from .original import restore
 
             restore(ota)
+            _discard(j)
             j.save("I")
         reset()
     except Exception as e:
