@@ -3,6 +3,8 @@
 For development: nothing is signed or hashed. Reads listings as nginx writes them.
 """
 
+from binascii import unhexlify
+
 from .http import HTTPError, quote
 from .manifest import ManifestError, check_path
 from .names import OTAError, OTAErrorCode
@@ -39,13 +41,13 @@ def crawl(ota, c):
 def _note(ota, t, below, path):
     """Put a file on the list, or a folder among those to visit (True)."""
     check_path(path.rstrip("/"))
+    live = live_path(ota, path.rstrip("/"))
+    if own(ota, live):
+        return
     if path.endswith("/"):
         below.write(path + "\n")
         return True
-    live = live_path(ota, path)
-    if not own(ota, live):
-        name = name_for("http_fs", path)
-        line(t, ota, op_for(live), name, -1, ":", 0, 0, 0, live)
+    line(t, ota, op_for(live), name_for("http_fs", path), -1, ":", 0, 0, 0, live)
 
 
 def _listing(ota, c, folder):
@@ -93,8 +95,8 @@ def _name(href):
         c = href[i]
         if c == 37:
             try:
-                c = int(href[i + 1 : i + 3], 16)
-            except ValueError:
+                c = unhexlify(href[i + 1 : i + 3])[0]
+            except (ValueError, IndexError):
                 return None
             i += 2
         out.append(c)
