@@ -24,7 +24,8 @@ def check_path(path):
     if len(path.encode()) > _MAX_PATH:
         raise ManifestError("path is longer than 255 bytes: " + path[:40])
     for c in path:
-        if c < " " or c == "\x7f" or c == "\\":
+        n = ord(c)
+        if n < 32 or 127 <= n < 160 or c == "\\" or 0xD800 <= n < 0xE000 or n == 0xFFFD:
             raise ManifestError("forbidden character in path " + repr(path))
     if path[1:2] == ":":
         raise ManifestError("path has a drive letter: " + path)
@@ -42,9 +43,8 @@ def integer(v, what):
 def _digest(v, digits, what, path):
     if not isinstance(v, str) or len(v) not in (0, digits):
         raise ManifestError("bad " + what + " of " + path)
-    v = v.lower()
     for c in v:
-        if c not in "0123456789abcdef":
+        if c not in "0123456789abcdefABCDEF":
             raise ManifestError("bad " + what + " of " + path)
     return v
 
@@ -52,14 +52,11 @@ def _digest(v, digits, what, path):
 def _entry(d):
     path = d.get("path")
     check_path(path)
-    size = d.get("size", -1)
-    if size != -1:
-        integer(size, "size of " + path)
     return (
         path,
         integer(d.get("version", 0), "version of " + path),
         _digest(d.get("md5", ""), 32, "md5", path),
-        size,
+        integer(d["size"], "size of " + path) if "size" in d else -1,
         _digest(d.get("sha256", ""), 64, "sha256", path),
     )
 

@@ -109,7 +109,10 @@ def _differs(e, o, live, buf):
     where it was edited on the board, unless the two manifests' sums differ.
     """
     if o and e[1] <= o[1]:
-        return bool((e[2] and o[2] and e[2] != o[2]) or (e[4] and o[4] and e[4] != o[4]))
+        for i in (2, 4):
+            if e[i] and o[i] and e[i].lower() != o[i].lower():
+                return True
+        return False
     sums = pack_sums(e[2], e[4])
     return not (Hashes(sums) and check(live, e[3], sums, buf))
 
