@@ -25,7 +25,7 @@ class Manifest:
         lists = 0
         with open(path, "rb") as f:
             for key, v in Reader(f.readinto, buf=self._buf).items():
-                if key == "file":
+                if key is None:
                     if v[0] <= last:
                         self.ordered = False
                     last = v[0]
@@ -47,7 +47,7 @@ class Manifest:
     def _stream(self):
         with open(self.path, "rb") as f:
             for key, v in Reader(f.readinto, buf=self._buf).items():
-                if key == "file":
+                if key is None:
                     yield v
 
     def entries(self):

@@ -252,7 +252,7 @@ class Reader:
                 return
 
     def items(self):
-        """Yield ("file", entry) for each file and (key, value) for each other scalar."""
+        """Yield (None, entry) for each file and (key, value) for each other scalar."""
         self._expect(b"{", "'{'")
         more = self._peek() != 125
         if not more:
@@ -264,7 +264,7 @@ class Reader:
             self._expect(b":", "':'")
             if key == "files":
                 for e in self._files():
-                    yield "file", e
+                    yield None, e
                 yield "files", None
             else:
                 yield key, self._scalar()
