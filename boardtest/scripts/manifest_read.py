@@ -16,7 +16,7 @@ def entries(job):
     out = []
     with open(job["file"], "rb") as f:
         for key, v in Reader(lambda b: f.readinto(memoryview(b)[: job["step"]])).items():
-            if key == "file":
+            if key is None:
                 out.append(v)
     out.sort(key=lambda e: e[0])
     return out
