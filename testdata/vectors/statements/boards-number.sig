@@ -1,0 +1,3 @@
+saguarota-release 1
+{"app":"badge","version":1700000000,"manifest":{"sha256":"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356","size":3},"keyset":1,"boards":[1]}
+7ff694af9856cca8 c7l/lDluA+9sH1/I+RV6Tt6eXt2WGzGtBieJa1cWgQYh9GVWiGA831/Exfxppgsul6ut8fTp/EhA//XpTvvCBg==

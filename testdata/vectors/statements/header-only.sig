@@ -1,0 +1,1 @@
+saguarota-release 1

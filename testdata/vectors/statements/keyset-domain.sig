@@ -1,0 +1,3 @@
+saguarota-release 1
+{"app":"badge","version":1700000000,"manifest":{"sha256":"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356","size":3},"keyset":1}
+7ff694af9856cca8 w0GmczBvWl2xbFwGvzCndDd/HW1cU87d1/t1wrGwqYSvBGyEIWZt9DxfIy9OkLG8kTl8pbGLhNBW8xkAfEdcAw==

@@ -1,0 +1,3 @@
+saguarota-release 1
+{"app":"badge","version":9223372036854775807,"manifest":{"sha256":"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356","size":3},"keyset":9223372036854775807}
+7ff694af9856cca8 FrFiFdlr2aX7HAb6L/A9t26vPum7OK803zW+ZbO3a/YRRBrBl27MIX6hUAWKAa/4YXM6Ddjm16LpHsDAS5uqAg==

@@ -1,0 +1,3 @@
+saguarota-release 1
+{"app":"badge","version":1700000000,"manifest":{"sha256":"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356","size":3},"keyset":1}
+7ff694af9856cca8 oEm91H2AroH95KQgZlD5dH2oWHBPKNc6FoSaSvGokjpwf3mml7TTL5CweBYuIQt32M1DQhOcG9q8G7ItmifWDg==

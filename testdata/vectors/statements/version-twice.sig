@@ -1,0 +1,3 @@
+saguarota-release 1
+{"app":"badge","version":1700000000,"manifest":{"sha256":"ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356","size":3},"keyset":1,"version":7}
+7ff694af9856cca8 /0moC9LYfjHpxWc4oPyeL5xYB5IZiDveqke4aDoFNKcue60kMjJvB2E/ZwSef8qqTK2bBK6b0VuvvOK9EDSQCg==
