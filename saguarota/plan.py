@@ -18,7 +18,9 @@ _HOLD = 16  # names held in memory at once
 def open_manifest(ota, buf=None):
     """The fetched manifest, checked: its form, its signature, that it names files."""
     m = Manifest(staged_path(ota, "manifest"), ota.manifest_signature_field, buf)
-    if ota.manifest_auth_key:
+    if ota.manifest_auth_key is not None:
+        if not ota.manifest_auth_key:
+            raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "manifest_auth_key is empty")
         if m.signature is None:
             raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "the manifest is not signed")
         if not m.authentic(ota.manifest_auth_key):
@@ -61,6 +63,11 @@ def _changes(ota, m, t, spare):
         live = live_path(ota, path)
         if own(ota, live):
             raise ManifestError("the manifest names the updater's own " + path)
+        if ota.manifest_auth_key and not Hashes(pack_sums(md5, "")):
+            # The HMAC covers a file's MD5 alone: another sum proves nothing.
+            raise OTAError(
+                OTAErrorCode.MANIFEST_SIGNATURE, "no MD5 to hold {} to its signature".format(path)
+            )
         op = op_for(live)
         if op == "a" or ota.force_update or _differs(e, o, live, buf):
             sums = pack_sums(md5, sha)
