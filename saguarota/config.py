@@ -5,8 +5,6 @@ A boot with nothing to do loads none of this.
 
 import os
 
-from .names import OTADeletePolicy
-
 _BACKUP_SKIP_EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".rgb565", ".raw", ".bin", ".ttf", ".otf", ".woff",
 )  # fmt: skip
@@ -29,6 +27,20 @@ def _size(value):
     if value < 1:
         raise ValueError
     return value
+
+
+def _keys(keys):
+    return (keys,) if isinstance(keys, str) else tuple(keys)
+
+
+def _certificate(ca):
+    """The bytes of a certificate: as they are, of a PEM text, or of the file of that name."""
+    if isinstance(ca, str):
+        if "-----BEGIN" in ca:
+            return ca.encode()
+        with open(ca, "rb") as f:
+            return f.read()
+    return ca
 
 
 def _extensions(exts):
@@ -80,6 +92,15 @@ _OPTIONS = (
     ("trial_boots", 3, _size),
     ("confirm_timeout_s", 0, _count),
     ("watchdog_ms", 0, _count),
+    ("public_keys", (), _keys),
+    ("threshold", 1, _size),
+    ("keyset", 1, _size),
+    ("app", None, _text),
+    ("channel", "stable", _text),
+    ("board", None, _text),
+    ("ca", None, _certificate),
+    ("download_deadline_s", 0, _count),
+    ("min_bytes_per_s", 16, _count),
 )
 
 
@@ -131,13 +152,13 @@ def _apply(ota, args, kwargs):
     if ota.recurse_http_fs:
         ota.manifest_url = None
     policy = str(ota.delete_files_not_in_manifest_policy).lower()
-    if policy not in OTADeletePolicy.ALL_POLICIES:
+    if policy not in ("never", "manifest_extensions", "custom_extensions", "all"):
         print("OTA: unknown delete policy {}: nothing will be deleted".format(policy))
-        policy = OTADeletePolicy.NEVER
+        policy = "never"
     elif policy.endswith("_extensions") and not ota.delete_files_not_in_manifest_extensions:
         print(
             "OTA: delete policy {} is off: it needs "
             "delete_files_not_in_manifest_extensions".format(policy)
         )
-        policy = OTADeletePolicy.NEVER
+        policy = "never"
     ota.delete_files_not_in_manifest_policy = policy

@@ -3,7 +3,7 @@
 import os
 
 from .http import HTTPError, quote
-from .names import OTAError, OTAErrorCode
+from .error import OTAError
 from .recover import exists, remove
 from .stage import check, emit, live_path, sha256_of, staged_path, todo
 from .update import backoff, final, get
@@ -33,7 +33,7 @@ def files(ota, c, mode):
                 raise
             emit(ota, "file_update_failed", {"path": path, "mode": mode, "error": str(e)})
             if ota.strict_http_fs:
-                raise OTAError(OTAErrorCode.HTTP_FS, str(e))
+                raise OTAError("http_fs_failed", str(e))
             print("OTA: left out {}: {}".format(path, e))
             remove(staged_path(ota, f[1]))
             continue
@@ -58,7 +58,7 @@ def _file(ota, c, f, path, buf):
             "download_attempt",
             {"url": url, "path": path, "attempt": attempt + 1, "attempts": attempts},
         )
-        code = OTAErrorCode.DOWNLOAD
+        code = "download_failed"
         try:
             yield from _stream(ota, c, url, staged, size, etag, buf)
             if sums == ":":
@@ -70,7 +70,7 @@ def _file(ota, c, f, path, buf):
             if check(staged, size, sums, buf):
                 return
             remove(staged)
-            code = OTAErrorCode.MD5
+            code = "md5_mismatch"
             message = "{}: what arrived is not what the manifest says".format(path)
         except HTTPError as e:
             message = "{}: {}".format(path, e)

@@ -7,7 +7,7 @@ from binascii import unhexlify
 
 from .http import HTTPError, quote
 from .manifest import ManifestError, check_path
-from .names import OTAError, OTAErrorCode
+from .error import OTAError
 from .stage import line, live_path, make_folder, name_for, op_for, own
 from .update import get
 
@@ -33,9 +33,9 @@ def crawl(ota, c):
                 if not found:
                     break
             else:
-                raise OTAError(OTAErrorCode.HTTP_FS, "folders are nested too deep on the server")
+                raise OTAError("http_fs_failed", "folders are nested too deep on the server")
     except (HTTPError, ManifestError) as e:
-        raise OTAError(OTAErrorCode.HTTP_FS, str(e))
+        raise OTAError("http_fs_failed", str(e))
 
 
 def _note(ota, t, below, path):
@@ -82,7 +82,7 @@ def _listing(ota, c, folder):
         if not n:
             return
         if end + 64 > len(window):
-            raise OTAError(OTAErrorCode.HTTP_FS, "a name in the listing of {} is too long".format(url))
+            raise OTAError("http_fs_failed", "a name in the listing of {} is too long".format(url))
 
 
 def _name(href):

@@ -6,7 +6,7 @@ here is what makes every cut recoverable; each step says what a cut in it leaves
 
 import os
 
-from .names import OTAError, OTAErrorCode
+from .error import OTAError
 from .recover import exists, rank, remove
 from .stage import check, moves, todo
 from .undo import calls, copy, file, plan
@@ -93,7 +93,7 @@ class Installer:
         for f in todo(self.folder):
             if f[0] in "raR" and not self._dropped(f):
                 if not check(file(self.j, f[1], "n"), int(f[3]), f[4], buf):
-                    raise OTAError(OTAErrorCode.MD5, "staged file changed: " + f[8])
+                    raise OTAError("md5_mismatch", "staged file changed: " + f[8])
                 yield 0
 
     def _dropped(self, f):

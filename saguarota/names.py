@@ -1,6 +1,4 @@
-"""The names that applications compare with, and the updater's own error."""
-
-VERSION = "0.2.0"
+"""The names that applications compare with. The library itself writes the words."""
 
 
 class OTAState:
@@ -17,6 +15,14 @@ class OTAErrorCode:
     APPLY = "apply_failed"
     HTTP_FS = "http_fs_failed"
     DELETE_EXTRAS = "delete_extraneous_failed"
+    MANIFEST = "manifest_mismatch"
+    STATEMENT_FETCH = "statement_fetch_failed"
+    STATEMENT = "statement_invalid"
+    STATEMENT_SIGNATURE = "statement_signature_invalid"
+    KEYSET = "keyset_invalid"
+    NOT_FOR_US = "not_for_this_board"
+    EXPIRED = "release_expired"
+    ROLLBACK = "rollback_refused"
     TRIAL = "trial_failed"
     REJECTED = "version_rejected"
 
@@ -27,11 +33,3 @@ class OTADeletePolicy:
     CUSTOM_EXTENSIONS = "custom_extensions"
     ALL = "all"
     ALL_POLICIES = (NEVER, MANIFEST_EXTENSIONS, CUSTOM_EXTENSIONS, ALL)
-
-
-class OTAError(Exception):
-    """A failure with one of the codes of OTAErrorCode; nothing was installed."""
-
-    def __init__(self, code, message):
-        super().__init__(message)
-        self.code = code

@@ -4,7 +4,7 @@ import os
 
 from .compare import Manifest
 from .manifest import ManifestError
-from .names import OTADeletePolicy, OTAError, OTAErrorCode
+from .error import OTAError
 from .recover import exists, rank
 from .stage import (
     Hashes, case_blind, check, emit, extension, line, live_path, name_for, op_for, own, pack_sums,
@@ -20,11 +20,11 @@ def open_manifest(ota, buf=None):
     m = Manifest(staged_path(ota, "manifest"), ota.manifest_signature_field, buf)
     if ota.manifest_auth_key is not None:
         if not ota.manifest_auth_key:
-            raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "manifest_auth_key is empty")
+            raise OTAError("manifest_signature_invalid", "manifest_auth_key is empty")
         if m.signature is None:
-            raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "the manifest is not signed")
+            raise OTAError("manifest_signature_invalid", "the manifest is not signed")
         if not m.authentic(ota.manifest_auth_key):
-            raise OTAError(OTAErrorCode.MANIFEST_SIGNATURE, "the signature is not by our key")
+            raise OTAError("manifest_signature_invalid", "the signature is not by our key")
     if not m.count:
         raise ManifestError("the manifest lists no files")
     return m
@@ -35,18 +35,20 @@ def release(ota, j, id, bufs):
     check_rejected(j, id)
     try:
         m = open_manifest(ota, bufs[0])
+        if str(m.version) != id.split(".")[1]:
+            raise ManifestError("the manifest is of version {}, not as announced".format(m.version))
         with open(ota.backup_dir + "/todo", "w") as t:
             yield from _changes(ota, m, t, bufs[1])
             try:
                 yield from _extras(ota, m, t)
             except (OSError, ValueError) as e:
-                raise OTAError(OTAErrorCode.DELETE_EXTRAS, repr(e))
+                raise OTAError("delete_extraneous_failed", repr(e))
             # The manifest is installed like a file of the release, and undone like one.
             name = ota.local_manifest_file
             sums = pack_sums("", sha256_of(staged_path(ota, "manifest")))
             line(t, ota, op_for(name), "manifest", -1, sums, 0, 0, m.count, name)
     except ManifestError as e:
-        raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
+        raise OTAError("manifest_fetch_failed", str(e))
 
 
 def _changes(ota, m, t, spare):
@@ -66,7 +68,7 @@ def _changes(ota, m, t, spare):
         if ota.manifest_auth_key and not Hashes(pack_sums(md5, "")):
             # The HMAC covers a file's MD5 alone: another sum proves nothing.
             raise OTAError(
-                OTAErrorCode.MANIFEST_SIGNATURE, "no MD5 to hold {} to its signature".format(path)
+                "manifest_signature_invalid", "no MD5 to hold {} to its signature".format(path)
             )
         op = op_for(live)
         if op == "a" or ota.force_update or _differs(e, o, live, buf):
@@ -127,17 +129,17 @@ def _differs(e, o, live, buf):
 def _extras(ota, m, t):
     """List files that are on the board and not in the manifest, by the delete policy."""
     policy = ota.delete_files_not_in_manifest_policy
-    if policy == OTADeletePolicy.NEVER or (ota.dest_dir and not exists(ota.dest_dir)):
+    if policy == "never" or (ota.dest_dir and not exists(ota.dest_dir)):
         return
     exts = ota.delete_files_not_in_manifest_extensions
-    if policy == OTADeletePolicy.MANIFEST_EXTENSIONS:
+    if policy == "manifest_extensions":
         used = set()
         for e in m.entries():
             used.add(extension(e[0]))
         exts = [x for x in exts if x in used]
     hold = []
     for path in _walk(ota, ""):
-        if policy == OTADeletePolicy.ALL or extension(path) in exts:
+        if policy == "all" or extension(path) in exts:
             hold.append(path)
             if len(hold) == _HOLD:
                 _list_deletes(ota, m, t, hold)

@@ -2,9 +2,9 @@
 
 from .http import HTTPError
 from .manifest import ManifestError, Reader, version
-from .names import OTAError, OTAErrorCode
+from .error import OTAError
 from .stage import make_folder, sha256_of, staged_path
-from .update import backoff, check_rejected, client, final, get
+from .update import again, check_rejected, client, get
 
 
 def fetch(ota, c, j, buf):
@@ -13,19 +13,11 @@ def fetch(ota, c, j, buf):
     Returns the release id, or None where there is nothing newer.
     """
     above = -1 if ota.force_update else version(ota.local_manifest_file, buf)
-    attempt = 0
-    while True:
-        try:
-            id = yield from _read(ota, c, above, j, buf)
-            return id
-        except ManifestError as e:
-            raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
-        except HTTPError as e:
-            c.close()
-            if attempt >= ota.download_retries or final(e):
-                raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
-        yield backoff(ota, attempt)
-        attempt += 1
+    try:
+        id = yield from again(ota, c, "manifest_fetch_failed", _read, above, j, buf)
+    except ManifestError as e:
+        raise OTAError("manifest_fetch_failed", str(e))
+    return id
 
 
 def _read(ota, c, above, j, buf):
@@ -80,15 +72,21 @@ def _fetch_dict(ota):
 
     c = client(ota)
     try:
-        get(c, ota.manifest_url)
-        make_folder(ota)
-        r = Reader(c.readinto, ota.max_manifest_bytes)
-        with open(staged_path(ota, "manifest"), "wb") as r.spool:
-            for _ in r.items():
+        if ota.public_keys:
+            from .signed import fetch as fetch_signed
+
+            for _ in fetch_signed(ota, c, None):
                 pass
+        else:
+            get(c, ota.manifest_url)
+            make_folder(ota)
+            r = Reader(c.readinto, ota.max_manifest_bytes)
+            with open(staged_path(ota, "manifest"), "wb") as r.spool:
+                for _ in r.items():
+                    pass
         m = open_manifest(ota)
     except (HTTPError, ManifestError) as e:
-        raise OTAError(OTAErrorCode.MANIFEST_FETCH, str(e))
+        raise OTAError("manifest_fetch_failed", str(e))
     finally:
         c.close()
     files = []

@@ -2,7 +2,7 @@
 
 import os
 
-from .names import OTAError, OTAErrorCode
+from .error import OTAError
 from .recover import exists, rank
 from .stage import extension, live_path, moves, staged_path, todo
 
@@ -26,7 +26,7 @@ def _sweep(ota):
         hold = []
         for item in os.ilistdir(folder):
             name = item[0]
-            if name > seen and name not in ("s0", "s1", "todo"):
+            if name > seen and name not in ("s0", "s1", "k0", "k1", "todo"):
                 hold.append(name)
                 if len(hold) > _HOLD:
                     hold.sort()
@@ -88,7 +88,7 @@ def _check_space(ota):
     if need > free:
         if need - spare > free:
             raise OTAError(
-                OTAErrorCode.APPLY,
+                "apply_failed",
                 "the update needs {} bytes and {} are free".format(need * size, free * size),
             )
         _drop_backups(ota)

@@ -7,7 +7,7 @@ cut left half-finished is never taken for another, and a finished one is found a
 
 import os
 
-from .names import OTAError, OTAErrorCode
+from .error import OTAError
 from .recover import exists, feed
 
 
@@ -41,7 +41,7 @@ def make_folder(ota):
             raise
         if not folder:
             raise OTAError(
-                OTAErrorCode.APPLY,
+                "apply_failed",
                 ota.backup_dir
                 + " is a file; the updater keeps its state in a folder of that name: rename the file",
             )
@@ -66,7 +66,7 @@ def line(t, ota, op, id, size, sums, old, new, index, live):
         except OSError:
             depth -= 1
             continue
-        raise OTAError(OTAErrorCode.APPLY, folder + " is a file; the release has a folder there")
+        raise OTAError("apply_failed", folder + " is a file; the release has a folder there")
     if op == "d":
         depth = ota.dest_dir.count("/") + 1 if ota.dest_dir else 0
     t.write(
@@ -83,7 +83,7 @@ def op_for(live):
     except OSError:
         return "a"
     if mode & 0x4000:
-        raise OTAError(OTAErrorCode.APPLY, live + " is a folder; the release has a file there")
+        raise OTAError("apply_failed", live + " is a folder; the release has a file there")
     return "r"
 
 

@@ -6,7 +6,7 @@ install.py takes over, nothing but that folder is touched. The modules of a step
 dropped when it is over: on a small board they do not fit all at once.
 """
 
-from .names import VERSION, OTAError, OTAErrorCode
+from .error import VERSION, OTAError
 from .recover import feed, reset
 from .stage import emit
 
@@ -27,7 +27,7 @@ def run(ota, j):
             why = why.format("read-only")
         else:
             why = "file system: {!r}".format(e)
-        raise OTAError(OTAErrorCode.APPLY, why)
+        raise OTAError("apply_failed", why)
     except Exception:
         _undo(j)
         raise
@@ -37,10 +37,13 @@ def run(ota, j):
 
 
 def _update(ota, j):
+    from time import ticks_ms
+
     mode = "manifest" if ota.manifest_url else "http_fs"
+    ota.began = ticks_ms()
     j.state_file = ota.ota_state_file
     if j.why == "t":
-        ota.last_error_code = OTAErrorCode.TRIAL
+        ota.last_error_code = "trial_failed"
         ota.last_error_message = "undone, because it was not confirmed: " + j.bad[-1]
     emit(ota, "update_start", {"mode": mode})
     _forget("config", "original")
@@ -50,14 +53,22 @@ def _update(ota, j):
     kept = None
     try:
         if ota.manifest_url:
-            from .poll import fetch
+            if ota.public_keys:
+                from .signed import fetch
 
-            id = yield from fetch(ota, c, j, bufs[0])
+                id = yield from fetch(ota, c, j)
+                fetch = None
+                _forget("signed", "statement", "ed25519")
+            else:
+                from .poll import fetch
+
+                id = yield from fetch(ota, c, j, bufs[0])
+                fetch = None
             if id is None:
                 return False
             # The connection stays open; the code that serves it comes back later.
-            kept = c.__dict__
-            c = fetch = None
+            kept = _state(c)
+            c = None
             _forget("poll", "http")
             from .plan import release
 
@@ -66,6 +77,8 @@ def _update(ota, j):
             _forget("plan", "compare", "manifest", "trust")
             c = client(ota)
             _restore(c, kept)
+        elif ota.public_keys:
+            raise OTAError("statement_signature_invalid", "nothing is signed in the recursive mode")
         else:
             from .httpfs import crawl
 
@@ -128,6 +141,15 @@ def _end_of_backups(j):
         drop(j, "manifest")
 
 
+def _state(c):
+    """All that a client knows, without its code."""
+    kept = {}
+    for name in c.__dict__:
+        if name != "readinto":
+            kept[name] = c.__dict__[name]
+    return kept
+
+
 def _restore(o, attributes):
     # A function of its own: a loop would leave its iterator in the generator's frame.
     for name in attributes:
@@ -147,17 +169,23 @@ def _forget(*names):
 
 
 def client(ota):
-    """An HTTP client that says who is asking."""
+    """An HTTP client that says who is asking, and waits no longer than it was told to."""
     import sys
 
     from .http import Client
 
-    return Client(
+    c = Client(
         ota.http_timeout_s,
         "saguarota/{} ({}; micropython {})".format(
             VERSION, sys.platform, ".".join([str(n) for n in sys.implementation.version[:3]])
         ),
+        ota.ca,
     )
+    if ota.min_bytes_per_s or ota.download_deadline_s:
+        from .pace import paced
+
+        c.readinto = paced(ota, c)
+    return c
 
 
 def sleep(ms):
@@ -177,16 +205,37 @@ def backoff(ota, attempt):
     return (ota.retry_base_delay_ms << min(attempt, 10)) + (ticks_ms() & 0x7F)
 
 
+def again(ota, c, code, step, *args):
+    """Run a step that asks the server, and again where that may help; returns its value."""
+    from .http import HTTPError
+
+    attempt = 0
+    while True:
+        try:
+            value = yield from step(ota, c, *args)
+            return value
+        except HTTPError as e:
+            c.close()
+            if attempt >= ota.download_retries or final(e):
+                raise OTAError(code, str(e))
+        yield backoff(ota, attempt)
+        attempt += 1
+
+
 def check_rejected(j, id):
     if id in j.bad:
         raise OTAError(
-            OTAErrorCode.REJECTED,
+            "version_rejected",
             "release {} was undone before; waiting for a newer one".format(id),
         )
 
 
 def get(c, url, start=0, etag=None):
     """Client.get, where any answer but the file or the asked part of it is an error."""
+    from time import ticks_ms
+
+    c.began = ticks_ms()
+    c.got = 0
     c.get(url, start, etag)
     if c.status not in (200, 206, 416):
         from .http import HTTPError

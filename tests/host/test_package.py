@@ -57,7 +57,7 @@ class TestVersion(unittest.TestCase):
         self.assertRegex(version, r"^\d+\.\d+\.\d+$")
 
         names: dict = {}
-        exec((ROOT / "saguarota" / "names.py").read_text(encoding="utf-8"), names)
+        exec((ROOT / "saguarota" / "error.py").read_text(encoding="utf-8"), names)
         package = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
-        self.assertEqual(names["VERSION"], version, "saguarota/names.py")
+        self.assertEqual(names["VERSION"], version, "saguarota/error.py")
         self.assertEqual(package["version"], version, "package.json")

@@ -1,0 +1,211 @@
+"""Ask the server for a signed release: the statement first; it pins the manifest.
+
+What a board trusts is kept in the state folder, in two slots like the journal's (k0, k1):
+
+    otakeys1 <seq> <app> <keyset> <threshold> <time> <key>,<key>… <crc32>   (tab-separated)
+
+keyset: the number of the last keyset followed; time: the highest signed time seen, in
+seconds since 1970. Where there is none, or an older one, the board's options count.
+docs/PROTOCOL.md has the formats, docs/SECURITY.md what each check is against.
+"""
+
+from binascii import a2b_base64, b2a_base64, crc32, hexlify
+
+from .error import OTAError
+from .stage import make_folder, staged_path
+from .statement import StatementError, fits, follow, statement, verify
+from .update import again, check_rejected, get
+
+_CODES = {
+    "format": "statement_invalid",
+    "app": "not_for_this_board",
+    "channel": "not_for_this_board",
+    "board": "not_for_this_board",
+    "mpy": "not_for_this_board",
+    "micropython": "not_for_this_board",
+    "expired": "release_expired",
+    "rollback": "rollback_refused",
+}
+
+
+class Trust:
+    """The keys that may sign: as a keyset's dict, and the time."""
+
+    def __init__(self, ota):
+        self.seq = self.time = 0
+        self.keyset = {
+            "app": ota.app,
+            "version": ota.keyset,
+            "threshold": ota.threshold,
+            "keys": [a2b_base64(k) for k in ota.public_keys],
+        }
+        for key in self.keyset["keys"]:
+            if len(key) != 32:
+                raise OTAError("keyset_invalid", "a public key is not 32 bytes in base64")
+        self.folder = ota.backup_dir
+        for i in (0, 1):
+            self._load("{}/k{}".format(self.folder, i))
+
+    def _load(self, path):
+        try:
+            with open(path, "rb") as f:
+                body, crc = f.read(1536).rsplit(b"\t", 1)
+            f = body.decode().split("\t")
+            if int(crc, 16) != crc32(body) or f[0] != "otakeys1" or int(f[1]) <= self.seq:
+                return
+            self.time = max(self.time, int(f[5]))
+            self.seq = int(f[1])
+            if int(f[3]) >= self.keyset["version"]:
+                self.keyset = {
+                    "app": f[2] or None,
+                    "version": int(f[3]),
+                    "threshold": int(f[4]),
+                    "keys": [a2b_base64(k) for k in f[6].split(",")],
+                }
+        except (OSError, ValueError, IndexError):
+            pass
+
+    def save(self):
+        self.seq += 1
+        k = self.keyset
+        keys = [b2a_base64(key).decode().strip() for key in k["keys"]]
+        body = "otakeys1\t{}\t{}\t{}\t{}\t{}\t{}".format(
+            self.seq, k["app"] or "", k["version"], k["threshold"], self.time, ",".join(keys)
+        )
+        with open("{}/k{}".format(self.folder, self.seq & 1), "wb") as f:
+            f.write("{}\t{:08x}\n".format(body, crc32(body.encode())))
+
+
+def fetch(ota, c, j):
+    """poll.fetch for a board with public keys: nothing that they have not signed passes.
+
+    Without a journal, for any release that is signed for this board, newer or not.
+    """
+    trust = Trust(ota)
+    try:
+        s = yield from _statement(ota, c, trust)
+        id = _judge(ota, j, s, trust)
+    except StatementError as e:
+        code = _CODES.get(e.code, "statement_signature_invalid")
+        raise OTAError(code, str(e))
+    if id is None:
+        return None
+    if j:
+        check_rejected(j, id)
+    make_folder(ota)
+    yield from again(ota, c, "manifest_fetch_failed", _manifest, s["manifest"])
+    if j and s.get("time", 0) > trust.time:
+        trust.time = s["time"]
+        trust.save()
+    return id
+
+
+def _statement(ota, c, trust):
+    url = ota.manifest_url + ".sig"
+    data = yield from again(ota, c, "statement_fetch_failed", _small, url, 4096)
+    s = statement(data)
+    newest = s["keyset"]
+    while trust.keyset["version"] < newest:
+        # The statement may lie about the number: every step must be signed.
+        n = trust.keyset["version"] + 1
+        url = "{}/keys/{}.json".format(ota.manifest_url.rsplit("/", 1)[0], n)
+        keys = yield from again(ota, c, "keyset_invalid", _small, url, 8192)
+        try:
+            trust.keyset = yield from follow(keys, trust.keyset)
+        except StatementError as e:
+            raise OTAError("keyset_invalid", str(e))
+        make_folder(ota)
+        trust.save()
+    k = trust.keyset
+    if newest < k["version"]:
+        raise StatementError("rollback", "keyset {} after keyset {}".format(newest, k["version"]))
+    yield from verify(data, ((k["keys"], k["threshold"]),))
+    return s
+
+
+def _small(ota, c, url, most):
+    """A small file, whole."""
+    get(c, url)
+    buf = bytearray(min(c.length + 1 if c.length is not None else most + 1, most + 1))
+    n = 0
+    while n < len(buf):
+        k = c.readinto(memoryview(buf)[n:])
+        if not k:
+            return bytes(memoryview(buf)[:n])
+        n += k
+        yield 0
+    raise OTAError("statement_invalid", "{} is longer than {} bytes".format(url, most))
+
+
+def _judge(ota, j, s, trust):
+    """The id of a release that this board should install, or None."""
+    import sys
+
+    v = sys.implementation
+    mpy = getattr(v, "_mpy", None)
+    # <hash>.<version>.<keyset> of the signed release that runs
+    f = j.installed.split(".") if j else ()
+    installed = None
+    digest = s["manifest"]["sha256"]
+    if len(f) == 3:
+        same = digest[:16] == f[0]
+        installed = {
+            "keyset": int(f[2]),
+            "version": int(f[1]),
+            "manifest": s["manifest"] if same else None,
+        }
+    now = _now()
+    if now is None and "expires" in s and not trust.time:
+        print("OTA: warning: no clock is set; expiry is not checked")
+    now = max(now or 0, trust.time) or None
+    names = [ota.board] if ota.board else [sys.platform, getattr(v, "_machine", sys.platform)]
+    fits(
+        s, ota.app, ota.channel, names, mpy and (mpy & 255, mpy >> 8 & 3), v.version[:3], now,
+        None if ota.force_update else installed,
+    )  # fmt: skip
+    if j and not ota.force_update:
+        if installed:
+            newer = (s["keyset"], s["version"]) > (installed["keyset"], installed["version"])
+        else:
+            from .manifest import version
+
+            newer = s["version"] > version(ota.local_manifest_file)
+        if not newer:
+            print("OTA: no update: the server has version {}".format(s["version"]))
+            return None
+    return "{}.{}.{}".format(digest[:16], s["version"], s["keyset"])
+
+
+def _now():
+    """Seconds since 1970, or None where no clock is set."""
+    from time import gmtime, time
+
+    now = time()
+    year = gmtime(now)[0]
+    if gmtime(0)[0] == 2000:  # the epoch of most ports
+        now += 946684800
+    return int(now) if 2025 <= year < 2100 else None
+
+
+def _manifest(ota, c, want):
+    """Bring exactly the manifest that was signed into the state folder."""
+    from hashlib import sha256
+
+    if want["size"] > ota.max_manifest_bytes:
+        raise OTAError("manifest_fetch_failed", "the manifest is too long for this board")
+    get(c, ota.manifest_url)
+    h = sha256()
+    left = want["size"]
+    buf = bytearray(ota.io_chunk_size)
+    mv = memoryview(buf)
+    with open(staged_path(ota, "manifest"), "wb") as f:
+        while True:
+            n = c.readinto(buf)
+            left -= n
+            if not n or left < 0:
+                break
+            h.update(mv[:n])
+            f.write(mv[:n])
+            yield 0
+    if left or hexlify(h.digest()).decode() != want["sha256"]:
+        raise OTAError("manifest_mismatch", "the manifest is not the one that was signed")
