@@ -52,12 +52,14 @@ const (
 	exitREPL             = 0
 	exitReset            = 3
 	exitSoftReset        = 4
+	exitOff              = 5
 	resetCausePowerOn    = 1
 	resetCauseHard       = 2
 	resetCauseWatchdog   = 3
 	resetCauseSoft       = 5
 	programToStart       = "import micropython; micropython.opt_level(3); import board; micropython.opt_level(0); board.run(globals())"
 	waitForOutputOfAKill = 2 * time.Second
+	maxComputing         = 20 * time.Second
 )
 
 // Board is a simulated board. The zero value of every field but Image is usable. Methods must
@@ -97,8 +99,14 @@ type Board struct {
 	Judge string
 	// Settle, if set with Judge, is how long main.py may run before the board is switched off.
 	Settle time.Duration
+	// Devices, to be set with Judge and Settle, gives the board stand-ins for hardware, and a
+	// clock that does not wait: Settle is in the time of that clock, and main.py may compute
+	// for at most 20 s. See sim/devices.py.
+	Devices bool
 	// Interpreter, if set, is used instead of the one that micropython.Find finds.
 	Interpreter *micropython.Interpreter
+
+	sim string // if set, the folder that holds the simulation's sources already
 }
 
 // Network is a network with one server that answers for every host, with TLS left out, or
@@ -151,6 +159,8 @@ type Result struct {
 	Armed    []Armed // at the REPL
 	Heap     Heap
 	Tree     string // with Board.Judge: the digest of the tree that main.py started in, "" if it did not
+	Rest     string // the same without boot.py
+	Bootless bool   // with Board.Judge: boot.py was empty or absent when main.py started
 	Room     int    // with Board.Judge: the bytes that were free at the mount
 }
 
@@ -220,16 +230,19 @@ func (b *Board) boot(ctx context.Context, cause int) (Result, error) {
 		}
 		args = append(args, "paths="+paths)
 	}
+	limit := b.Settle
+	if b.Devices {
+		args = append(args, "devices=1", "settle="+strconv.FormatInt(b.Settle.Milliseconds(), 10))
+		limit = maxComputing
+	}
 
 	// The board is switched off by ending the context of its process alone.
 	power, off := context.WithCancel(ctx)
 	defer off()
 	console := &console{w: b.Console, off: b.SwitchOff, cut: off}
-	var said *driverLines
-	if b.Settle > 0 {
-		said = &driverLines{mainStarts: func() { time.AfterFunc(b.Settle, off) }}
-	} else {
-		said = &driverLines{}
+	said := &driverLines{}
+	if limit > 0 {
+		said.mainStarts = func() { time.AfterFunc(limit, off) }
 	}
 	code, err := b.simulate(power, b.Heap, args, nil, console, said)
 	stderr := said.String()
@@ -250,6 +263,8 @@ func (b *Board) boot(ctx context.Context, cause int) (Result, error) {
 		r.Ending = Watchdog
 	case code == exitSoftReset && strings.HasPrefix(last, "soft reset"):
 		r.Ending = SoftReset
+	case code == exitOff && last == "switched off":
+		r.Ending = Off
 	case code == -1 && err != nil:
 		return r, fmt.Errorf("boot %s: %w\n%s", b.Image, err, stderr)
 	default:
@@ -274,8 +289,8 @@ func (r *Result) read(stderr string) (last string) {
 				&r.Heap.Sim, &r.Heap.FileSystem, &r.Heap.Free)
 		case len(words) > 1 && words[1] == "raised":
 			r.Raised = words[0]
-		case words[0] == "tree" && len(words) == 2:
-			r.Tree = words[1]
+		case words[0] == "tree" && len(words) == 4:
+			r.Tree, r.Rest, r.Bootless = words[1], words[2], words[3] == "bootless"
 		case words[0] == "room" && len(words) == 2:
 			r.Room, _ = strconv.Atoi(words[1])
 		case words[0] == "repl":
@@ -306,13 +321,15 @@ func (b *Board) simulate(ctx context.Context, heap string, args []string, stdin 
 	if err != nil {
 		return -1, err
 	}
-	dir, err := os.MkdirTemp("", "saguarota-sim-")
-	if err != nil {
-		return -1, err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.CopyFS(dir, sim); err != nil {
-		return -1, err
+	dir := b.sim
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "saguarota-sim-"); err != nil {
+			return -1, err
+		}
+		defer os.RemoveAll(dir)
+		if err := os.CopyFS(dir, sim); err != nil {
+			return -1, err
+		}
 	}
 	args = append(args, "image="+image, "fs="+string(b.fs()), "block="+strconv.Itoa(b.blockSize()))
 	cmd := in.Command(ctx, heap, args...)

@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,20 +30,29 @@ type Rehearsal struct {
 	Old, New string
 	// Options choose the files that are released.
 	Options manifest.Options
+	// Key, if set, signs the manifests, in the field SignatureField ("signature" if empty).
+	Key            []byte
+	SignatureField string
 	// Factory has what is on the board besides the old release, such as the updater.
 	Factory []fs.FS
 	// Settle is how long main.py may run, if it does not end by itself; 2 s if 0. A healthy
-	// application confirms the release within that time.
+	// application confirms the release within that time. With Board.Devices it is the time
+	// that the board's clock shows, which does not wait.
 	Settle time.Duration
+	// Heap asks for the smallest heap in which the update works (Report.PeakHeap).
+	Heap bool
 
 	// Every is the distance of two cuts, in writes: 1 (or 0) for all.
 	Every int
 	// Depth 2 also cuts the recovery from each cut, every Every2 writes (1 if 0).
 	Depth, Every2 int
-	// Torn also cuts in the middle of a write, leaving half of it.
-	Torn bool
+	// Torn also cuts in the middle of a write, leaving half of it. TornOnline plays these
+	// with the network, too.
+	Torn, TornOnline bool
 	// Workers is how many boards are played at once: one for each processor if 0.
 	Workers int
+	// KeepConsoles keeps what boards that came to no harm printed, too.
+	KeepConsoles bool
 	// Progress, if set, is called after each cut that was judged. Calls do not overlap.
 	Progress func(done, total int)
 }
@@ -69,7 +80,10 @@ type Cut struct {
 	Network bool    `json:"network,omitempty"` // the server could be reached afterwards
 	Outcome Outcome `json:"outcome"`
 	Boots   int     `json:"boots"`
-	Console string  `json:"console,omitempty"` // of a board that came to harm
+	// Bootless says that main.py was once started by an empty or missing boot.py, in a tree
+	// that was whole otherwise. See Report.Bootless.
+	Bootless bool   `json:"bootless,omitempty"`
+	Console  string `json:"console,omitempty"` // of a board that came to harm
 }
 
 // Report is what a rehearsal found.
@@ -88,22 +102,42 @@ type Report struct {
 	Writes        int `json:"writes"`         // of the update and its trial, to the flash
 	InstallWrites int `json:"install_writes"` // of these, before the reset into the trial
 	Written       int `json:"written"`        // bytes, of the update and its trial
-	Erases        int `json:"erases"`
-	RoomNeeded    int `json:"room_needed"` // bytes that were taken at the most while it was under way
+	// InstallWritten are the bytes before the reset into the trial.
+	InstallWritten int `json:"install_written"`
+	Erases         int `json:"erases"`
+	RoomNeeded     int `json:"room_needed"` // bytes that were taken at the most while it was under way
+	// PeakHeap is the smallest heap in which the update works, in bytes, without what the
+	// simulation takes; 0 if it was not asked for. A 32-bit board needs about half.
+	PeakHeap int `json:"peak_heap,omitempty"`
 
 	Cuts []Cut `json:"cuts"`
 }
 
 // Count returns how many cuts had an outcome.
 func (r *Report) Count(o Outcome) int {
+	return r.count(func(c Cut) bool { return c.Outcome == o })
+}
+
+func (r *Report) count(these func(Cut) bool) int {
 	n := 0
 	for _, c := range r.Cuts {
-		if c.Outcome == o {
+		if these(c) {
 			n++
 		}
 	}
 	return n
 }
+
+// LeftBehind returns how many boards stayed with the old release although they could reach
+// the server: whole, but not updated.
+func (r *Report) LeftBehind() int {
+	return r.count(func(c Cut) bool { return c.Network && c.Outcome == OldRelease })
+}
+
+// Bootless returns how many boards started main.py once without boot.py, and then were whole.
+// On FAT nothing can be done about it where boot.py does not call the updater: a file is empty
+// while it is replaced, and only main.py is left to repair it.
+func (r *Report) Bootless() int { return r.count(func(c Cut) bool { return c.Bootless }) }
 
 // Safe reports whether the update works and no cut does harm.
 func (r *Report) Safe() bool {
@@ -111,6 +145,8 @@ func (r *Report) Safe() bool {
 }
 
 const (
+	manifestName = "versions.json"
+
 	maxBoots      = 16
 	defaultSettle = 2 * time.Second
 	hangs         = time.Minute
@@ -139,6 +175,11 @@ func (r Rehearsal) Run(ctx context.Context) (_ *Report, err error) {
 	if err := p.whole(ctx); err != nil || p.report.Problem != "" {
 		return p.report, err
 	}
+	if p.Heap {
+		if err := p.smallestHeap(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return p.report, p.cuts(ctx)
 }
 
@@ -148,13 +189,18 @@ type play struct {
 	dir    string
 	site   *site
 	report *Report
+	next   *manifest.Manifest
 
 	base     []byte // the flash before the update
 	log      []Write
-	old, new string // digests of the trees
-	trial    string // of the new one while a stand-in is its boot.py
-	known    map[string]Outcome
+	old, new tree
+	// restless are releases that restart by themselves, also where nothing was cut.
+	restless map[string]bool
+	taken    int // of the heap, by the simulation
 }
+
+// tree has the digests of one.
+type tree struct{ whole, rest string }
 
 func (p *play) prepare(ctx context.Context) error {
 	if p.Board.Interpreter == nil {
@@ -166,6 +212,10 @@ func (p *play) prepare(ctx context.Context) error {
 	}
 	p.Board.Judge = filepath.Join(p.dir, "paths")
 	p.Board.REPL = unattended
+	p.Board.sim = filepath.Join(p.dir, "simulation")
+	if err := os.CopyFS(p.Board.sim, sim); err != nil {
+		return err
+	}
 	if p.Settle == 0 {
 		p.Settle = defaultSettle
 	}
@@ -187,6 +237,14 @@ func (p *play) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, m := range []*manifest.Manifest{old, next} {
+		if m.SignatureField = p.SignatureField; p.Key != nil {
+			if err := m.Sign(p.Key); err != nil {
+				return err
+			}
+		}
+	}
+	p.next = next
 	installed, err := old.Encode(0)
 	if err != nil {
 		return err
@@ -196,12 +254,12 @@ func (p *play) prepare(ctx context.Context) error {
 		return err
 	}
 
-	paths := map[string]bool{}
+	paths := map[string]bool{manifestName: true}
 	release := filepath.Join(p.dir, "old")
 	if err := os.Mkdir(release, 0o777); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(release, "versions.json"), installed, 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(release, manifestName), installed, 0o666); err != nil {
 		return err
 	}
 	for _, f := range old.Files {
@@ -290,88 +348,205 @@ func (p *play) whole(ctx context.Context) error {
 	if err := os.WriteFile(board.Image, p.base, 0o666); err != nil {
 		return err
 	}
-	var console strings.Builder
 	res, err := p.boot(ctx, board, false)
 	if err != nil {
 		return err
 	}
-	console.WriteString(res.Output)
-	if p.old = res.Tree; p.old == "" {
-		p.report.Console = console.String()
-		p.report.Problem = "the old release does not start"
+	if res.Tree == "" {
+		p.report.Console = res.Output
+		p.report.Problem = "the old release does not start main.py"
 		return nil
 	}
+	p.old = tree{res.Tree, res.Rest}
+	p.taken = res.Heap.Sim
+	p.restless = map[string]bool{res.Tree: res.Ending.Reboots()}
 	room := res.Room
 
 	if err := os.WriteFile(board.Image, p.base, 0o666); err != nil {
 		return err
 	}
 	board.Log = filepath.Join(p.dir, "whole.log")
-	ended := 0 // writes
-	for boots := 0; ; boots++ {
-		res, err := p.boot(ctx, board, true)
-		if err != nil {
+	var console strings.Builder
+	raised := "" // by the new release
+	ended := 0   // writes
+	for boots := range maxBoots {
+		if res, err = p.boot(ctx, board, true); err != nil {
 			return err
 		}
-		fmt.Fprintf(&console, "--- boot %d\n%s", boots+1, res.Output)
+		fmt.Fprintf(&console, "--- boot %d: %s\n%s", boots+1, res.Ending, res.Output)
 		if p.log, err = ReadLog(board.Log); err != nil {
 			return err
 		}
-		if res.Tree != "" && res.Tree != p.old {
-			if p.trial == "" {
-				p.trial = res.Tree
-				p.report.InstallWrites = ended
+		switch {
+		case res.Tree == "" || res.Tree == p.old.whole:
+		case p.new.whole == "":
+			p.new = tree{res.Tree, res.Rest}
+			p.report.InstallWrites = ended
+			for _, w := range p.log[:ended] {
+				p.report.InstallWritten += w.written()
 			}
-			p.new = res.Tree
+		case res.Tree != p.new.whole:
+			p.report.Console = console.String()
+			p.report.Problem = "main.py started in a tree that is neither release, and nothing was cut"
+			return nil
 		}
-		if p.new != "" && len(p.log) == ended {
+		if res.Raised != "" && res.Tree == p.new.whole {
+			raised = res.Raised
+		}
+		quiet := len(p.log) == ended
+		ended = len(p.log)
+		if quiet && (p.new.whole != "" || !res.Ending.Reboots()) {
 			break // a boot with nothing to do: the update is over
 		}
-		ended = len(p.log)
-		if boots == maxBoots {
-			break
-		}
 	}
+	p.restless[res.Tree] = res.Ending.Reboots()
 	p.report.Console = console.String()
 	p.report.Requests = int(p.site.requests.Load())
 	p.report.Downloaded = int(p.site.bytes.Load())
 	p.report.Writes = len(p.log)
 	for _, w := range p.log {
+		p.report.Written += w.written()
 		if w.Erase {
 			p.report.Erases++
-		} else {
-			p.report.Written += w.Length
 		}
 	}
 	p.report.RoomNeeded = room // until cuts show how much was left at the least
-	return p.verdict(ctx, board)
+	return p.verdict(ctx, board, raised)
 }
 
-// verdict says what is wrong with the update that was played without a cut.
-func (p *play) verdict(ctx context.Context, board *Board) error {
+// written returns how many bytes a write adds to those written.
+func (w Write) written() int {
+	if w.Erase {
+		return 0
+	}
+	return w.Length
+}
+
+// verdict says what is wrong with the update that was played without a cut. raised is the start
+// file of the new release that ended with an exception, if one did.
+func (p *play) verdict(ctx context.Context, board *Board, raised string) error {
+	board.Log = ""
 	res, err := p.boot(ctx, board, false)
 	if err != nil {
 		return err
 	}
-	slots := map[string]bool{}
-	for _, name := range []string{"s0", "s1"} {
-		data, err := board.ReadFile(ctx, "saguarota_backup/"+name)
-		if err == nil {
-			slots[string(data)] = true
+	problem := &p.report.Problem
+	switch {
+	case p.new.whole == "" && strings.Contains(p.report.Console, "OTA: installed"):
+		*problem = "the new release does not start: main.py never ran, and the board went back to the old one"
+	case p.new.whole == "" && p.report.Requests == 0:
+		*problem = "the old release never looked for an update: does boot.py or main.py call check_and_perform_ota()?"
+	case p.new.whole == "" && !p.site.polled.Load():
+		*problem = "the old release asked the server, but not for " + manifestName
+	case p.new.whole == "":
+		*problem = "the board did not install the new release" + lastError(p.report.Console)
+	case res.Tree == p.old.whole && raised != "":
+		*problem = raised + " of the new release ended with an exception, and the board went back to the old one"
+	case res.Tree == p.old.whole:
+		*problem = "the new release started but did not confirm, and the board went back to the old one"
+	case res.Tree != p.new.whole:
+		*problem = "the board does not come to rest: the new release is not confirmed"
+	}
+	if *problem != "" {
+		return nil
+	}
+	on, err := board.Dump(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range p.next.Files {
+		if got := on.Files[f.Path]; got.SHA256 != f.SHA256 {
+			*problem = "the new release started, but on the board " + f.Path + " is not the release's"
 		}
 	}
-	switch {
-	case p.new == "" && strings.Contains(p.report.Console, "OTA: installed"):
-		p.report.Problem = "the new release does not start: main.py never ran, and the board went back to the old one"
-	case p.new == "":
-		p.report.Problem = "the board did not install the new release"
-	case res.Tree == p.old:
-		p.report.Problem = "the new release started but did not confirm: the board went back to the old one"
-	case res.Tree != p.new:
-		p.report.Problem = "the board does not come to rest: the new release is not confirmed"
-	}
-	p.known = map[string]Outcome{p.old: OldRelease, p.new: NewRelease, p.trial: NewRelease}
 	return nil
+}
+
+// lastError returns the last error that the updater printed, after a colon.
+func lastError(console string) string {
+	if i := strings.LastIndex(console, "OTA error "); i >= 0 {
+		line, _, _ := strings.Cut(console[i:], "\n")
+		return ": " + line
+	}
+	return ""
+}
+
+// smallestHeap finds the smallest heap in which the update works.
+func (p *play) smallestHeap(ctx context.Context) error {
+	enough, err := heapBytes(p.Board.Heap)
+	if err != nil {
+		return err
+	}
+	const precise = 1 << 10
+	for little := p.taken; enough-little > precise; {
+		heap := (enough + little) / 2
+		works, err := p.works(ctx, heap)
+		if err != nil {
+			return err
+		}
+		if works {
+			enough = heap
+		} else {
+			little = heap
+		}
+	}
+	p.report.PeakHeap = enough - p.taken
+	return nil
+}
+
+// heapBytes reads a heap's size as the interpreter takes it.
+func heapBytes(size string) (int, error) {
+	if size == "" {
+		return 2 << 20, nil
+	}
+	unit := 1
+	switch size[len(size)-1] {
+	case 'K', 'k':
+		unit = 1 << 10
+	case 'M', 'm':
+		unit = 1 << 20
+	}
+	n, err := strconv.Atoi(strings.TrimRight(size, "KkMm"))
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("heap of size %q: want something like 200K", size)
+	}
+	return n * unit, nil
+}
+
+// works reports whether the update works in a heap of that many bytes.
+func (p *play) works(ctx context.Context, heap int) (bool, error) {
+	board := p.board("heap")
+	board.Heap = strconv.Itoa(heap)
+	if err := os.WriteFile(board.Image, p.base, 0o666); err != nil {
+		return false, err
+	}
+	for range maxBoots {
+		res, err := p.boot(ctx, board, true)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if err != nil {
+			return false, nil // not even the simulation fits
+		}
+		if res.Ending.Reboots() {
+			continue
+		}
+		if res.Tree != p.new.whole || res.Raised != "" {
+			return false, nil
+		}
+		// Confirmed, if a start finds nothing to do.
+		before, err := os.ReadFile(board.Image)
+		if err != nil {
+			return false, err
+		}
+		again, err := p.boot(ctx, board, false)
+		if err != nil {
+			return false, ctx.Err()
+		}
+		after, err := os.ReadFile(board.Image)
+		return again.Tree == p.new.whole && bytes.Equal(before, after), err
+	}
+	return false, nil
 }
 
 // cuts judges every cut.
@@ -383,6 +558,9 @@ func (p *play) cuts(ctx context.Context) error {
 				continue
 			}
 			for _, online := range []bool{false, true} {
+				if torn && online && !p.TornOnline {
+					continue
+				}
 				jobs = append(jobs, Cut{Write: n, Torn: torn, Network: online, Second: -1})
 			}
 		}
@@ -478,7 +656,8 @@ func (p *play) cut(ctx context.Context, board *Board, cut Cut) ([]Cut, int, erro
 		return nil, 0, err
 	}
 	board.Log = ""
-	for n := 1; n < len(recovery); n += p.Every2 {
+	// Not always the same steps of it.
+	for n := 1 + cut.Write%p.Every2; n < len(recovery); n += p.Every2 {
 		second := Cut{Write: cut.Write, Torn: cut.Torn, Network: cut.Network, Second: n}
 		twice, err := p.replay(image, recovery, n, 0)
 		if err != nil {
@@ -497,17 +676,21 @@ func (p *play) replay(base []byte, log []Write, n, torn int) ([]byte, error) {
 	return image, Replay(image, p.Board.blockSize(), log, n, torn)
 }
 
-// judge boots a board until it is at rest, and looks at the tree each time main.py starts.
+// judge boots a board until it is at rest, and looks at the tree each time main.py starts. A
+// boot that left something on the flash is followed by one more: what it left must do no harm.
 func (p *play) judge(ctx context.Context, board *Board, image []byte, cut *Cut) (room int, err error) {
 	if err := os.WriteFile(board.Image, image, 0o666); err != nil {
 		return 0, err
 	}
 	var console strings.Builder
-	cut.Outcome = Stuck
-	for rests := false; !rests; {
+	fail := func(o Outcome) (int, error) {
+		cut.Outcome, cut.Console = o, console.String()
+		return room, nil
+	}
+	again, same := false, 0
+	for last := ""; ; {
 		if cut.Boots == maxBoots {
-			cut.Outcome = Stuck
-			break
+			return fail(Stuck)
 		}
 		res, err := p.boot(ctx, board, cut.Network)
 		if err != nil {
@@ -518,20 +701,41 @@ func (p *play) judge(ctx context.Context, board *Board, image []byte, cut *Cut) 
 			room = res.Room
 		}
 		fmt.Fprintf(&console, "--- boot %d: %s\n%s", cut.Boots, res.Ending, res.Output)
-		if res.Tree != "" {
-			outcome, ok := p.known[res.Tree]
-			if !ok {
-				cut.Outcome, cut.Console = Mixed, console.String()
-				return room, nil
+		switch {
+		case res.Tree == "":
+		case res.Tree == p.old.whole:
+			cut.Outcome = OldRelease
+		case res.Tree == p.new.whole:
+			cut.Outcome = NewRelease
+		case res.Bootless && (res.Rest == p.old.rest || res.Rest == p.new.rest):
+			cut.Bootless = true
+			if !res.Ending.Reboots() {
+				return fail(Mixed) // and it stays so
 			}
-			cut.Outcome = outcome
+		default:
+			return fail(Mixed)
 		}
-		if rests = !res.Ending.Reboots(); rests && res.Tree == "" {
-			cut.Outcome = Stuck // at the REPL, and main.py did not start
+		if res.Ending.Reboots() {
+			if same++; res.Tree != last {
+				last, same = res.Tree, 0
+			}
+			if same < 3 || !p.restless[res.Tree] {
+				continue
+			}
 		}
+		if res.Tree == "" {
+			return fail(Stuck) // at the REPL, and main.py did not start
+		}
+		left, err := os.ReadFile(board.Image)
+		if err != nil {
+			return 0, err
+		}
+		if again || bytes.Equal(left, image) {
+			if p.KeepConsoles {
+				cut.Console = console.String()
+			}
+			return room, nil
+		}
+		again = true
 	}
-	if cut.Outcome == Stuck {
-		cut.Console = console.String()
-	}
-	return room, nil
 }

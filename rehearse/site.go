@@ -21,6 +21,7 @@ type site struct {
 
 	requests atomic.Int64
 	bytes    atomic.Int64
+	polled   atomic.Bool // whether the manifest was asked for
 	port     int
 	server   *http.Server
 }
@@ -43,7 +44,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cw := &countingWriter{ResponseWriter: w, n: &s.bytes}
 	for path := r.URL.Path; path != ""; {
 		path = strings.TrimPrefix(path, "/")
-		if path == "versions.json" {
+		if path == manifestName {
+			s.polled.Store(true)
 			cw.Header().Set("Content-Type", "application/json")
 			_, _ = cw.Write(s.manifest)
 			return

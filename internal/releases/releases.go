@@ -3,13 +3,17 @@
 package releases
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/cactuscon/saguarota/internal/micropython"
 	"github.com/cactuscon/saguarota/manifest"
 	"github.com/cactuscon/saguarota/saguarota"
 )
@@ -36,8 +40,8 @@ func Boot(version int) string {
 	return fmt.Sprintf(`print("boot.py of release %d")
 from saguarota import OTAUpdater
 OTAUpdater(
-    "http://updates/ota/versions.json",
-    "http://updates/ota/",
+    manifest_url="http://updates/ota/versions.json",
+    base_file_url="http://updates/ota/",
     download_retries=0,
     delete_files_not_in_manifest_policy="custom_extensions",
     delete_files_not_in_manifest_extensions=(".py", ".mpy", ".json", ".raw"),
@@ -53,7 +57,7 @@ OTAUpdater("http://updates/ota/versions.json", "http://updates/ota/").confirm_up
 `, version)
 }
 
-// Library has the updater's modules, as files of a release, marked with a comment each.
+// Library has the updater's modules, as files of a release. Each has a mark, if it isn't empty.
 func Library(mark string) map[string]string {
 	files := map[string]string{}
 	entries, err := fs.ReadDir(saguarota.Library, ".")
@@ -70,11 +74,68 @@ func Library(mark string) map[string]string {
 		}
 		text := string(data)
 		if mark != "" {
-			text += "\n# " + mark + "\n"
+			text += fmt.Sprintf("\n_MARK = %q\n", mark)
 		}
 		files["lib/saguarota/"+e.Name()] = text
 	}
 	return files
+}
+
+// Compiled returns the files with every .py compiled to a .mpy, but for boot.py and main.py,
+// which the firmware wants as sources.
+func Compiled(ctx context.Context, files map[string]string) (map[string]string, error) {
+	cross, err := micropython.FindCross(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "saguarota-releases-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := map[string]string{}
+	for name, text := range files {
+		module, isPy := strings.CutSuffix(name, ".py")
+		if !isPy || name == "boot.py" || name == "main.py" {
+			out[name] = text
+			continue
+		}
+		source := filepath.Join(dir, path.Base(name))
+		if err := os.WriteFile(source, []byte(text), 0o666); err != nil {
+			return nil, err
+		}
+		if err := cross.Compile(ctx, source, source+".mpy"); err != nil {
+			return nil, err
+		}
+		data, err := os.ReadFile(source + ".mpy")
+		if err != nil {
+			return nil, err
+		}
+		out[module+".mpy"] = string(data)
+	}
+	return out, nil
+}
+
+// CompileLibrary returns the pair with the updater as .mpy files, where it is part of the
+// trees: boards load these faster.
+func (p Pair) CompileLibrary(ctx context.Context) (Pair, error) {
+	for _, tree := range []*map[string]string{&p.Old, &p.New} {
+		library, rest := map[string]string{}, map[string]string{}
+		for name, text := range *tree {
+			if strings.HasPrefix(name, "lib/saguarota/") {
+				library[name] = text
+			} else {
+				rest[name] = text
+			}
+		}
+		library, err := Compiled(ctx, library)
+		if err != nil {
+			return Pair{}, err
+		}
+		maps.Copy(rest, library)
+		*tree = rest
+	}
+	return p, nil
 }
 
 // App is a pair of eight files: some changed, one added, one removed, one a binary asset.
@@ -180,12 +241,12 @@ func Large() Pair {
 // Write puts the trees into two folders.
 func (p Pair) Write(oldDir, newDir string) error {
 	for dir, tree := range map[string]map[string]string{oldDir: p.Old, newDir: p.New} {
-		for path, text := range tree {
-			path = filepath.Join(dir, filepath.FromSlash(path))
-			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		for name, text := range tree {
+			name = filepath.Join(dir, filepath.FromSlash(name))
+			if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 				return err
 			}
-			if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
 				return err
 			}
 		}

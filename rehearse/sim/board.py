@@ -5,6 +5,7 @@
 #	0  at the REPL (boot.py or main.py ended or raised)
 #	3  machine.reset(), or a watchdog that was not fed
 #	4  a soft reset: machine.soft_reset() or sys.exit()
+#	5  switched off: main.py has run for as long as it was to, or the board went to sleep
 #
 # The board's console is standard output. Standard error gets lines for the driver.
 #
@@ -17,7 +18,9 @@
 # chip, hexadecimal), repl (how long the board sits at the REPL, in ms), verbose (1: say how
 # much heap is taken), net (the port of the only server there is, 0 for none; without it, the
 # host's network is the board's), paths (a file with a path a line: before main.py starts, say
-# what the tree of these files is, see judge.py, and how much room there was at the mount).
+# what the tree of these files is, see judge.py, and how much room there was at the mount),
+# devices (1: stand-ins for hardware, and a clock that does not wait, see devices.py), settle (how
+# long main.py runs then, in ms).
 import ffi, gc, os, sys, vfs
 import machine as _real
 
@@ -146,6 +149,7 @@ repl = int(options.get("repl", "0"))
 paths = None
 if "paths" in options:
     import judge as judging
+    from binascii import hexlify
 
     paths = open(options["paths"])
     buffer = bytearray(512)
@@ -153,6 +157,12 @@ if "net" in options:
     import net
 
     net.install(int(options["net"]))
+devices = None
+if "devices" in options:
+    import devices
+
+    devices.install(machine, leave)
+    settle = int(options["settle"])
 
 
 # Runs a file in __main__, as the firmware does; False if it raised.
@@ -162,8 +172,12 @@ def execute(name, space):
     except OSError:
         return True
     if name == "main.py" and paths and not judging.stands_in(buffer):
-        digest = judging.judge(paths, buffer)
-        sys.stderr.write("board: tree " + "".join("%02x" % b for b in digest) + "\n")
+        whole, rest = judging.judge(paths, buffer)
+        line = "board: tree %s %s %s\n"
+        empty = "bootless" if judging.bootless(buffer) else "booted"
+        sys.stderr.write(line % (hexlify(whole).decode(), hexlify(rest).decode(), empty))
+        if devices:
+            devices.begin(settle)
     try:
         execfile(name, space)
         return True
@@ -202,7 +216,7 @@ vfs.mount(
 os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
 sys.modules["machine"] = machine
-for _name in ("board", "judge", "net"):
+for _name in ("board", "judge", "net", "devices"):
     sys.modules.pop(_name, None)
 if paths:
     _room = os.statvfs("/")

@@ -4,7 +4,11 @@ import socket as _socket, sys
 
 
 class Module:
-    pass
+    # Constants that nobody wrote down here.
+    def __getattr__(self, name):
+        if name[0] != "_" and name.upper() == name:
+            return 0
+        raise AttributeError(name)
 
 
 class Sockets:
@@ -34,8 +38,11 @@ class Context:
 
 # A radio that connects at once.
 class WLAN:
-    IF_STA = 0
-    IF_AP = 1
+    IF_STA = PM_NONE = 0
+    IF_AP = PM_PERFORMANCE = 1
+    PM_POWERSAVE = 2
+    SEC_OPEN = 0
+    SEC_WPA2 = 3
 
     def __init__(self, *args):
         pass
@@ -45,6 +52,14 @@ class WLAN:
 
     def ifconfig(self, *args):
         return ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
+
+    ipconfig = ifconfig
+
+    def status(self, *args):
+        return -50 if args else 1010
+
+    def config(self, *args, **kw):
+        return b"\2\0\0\0\0\1" if args == ("mac",) else 0
 
     def scan(self):
         return []
@@ -62,9 +77,10 @@ def install(port):
     tls.CERT_REQUIRED = 2
     sys.modules["ssl"] = sys.modules["tls"] = tls
     network = Module()
-    network.WLAN = WLAN
+    network.WLAN = network.LAN = WLAN
     network.STA_IF = 0
     network.AP_IF = 1
+    network.STAT_GOT_IP = 1010
     network.hostname = lambda *args: "board"
     network.country = lambda *args: "XX"
     sys.modules["network"] = network

@@ -11,6 +11,9 @@ _pid = _libc.func("i", "getpid", "")()
 # C function that does no harm will do for its handler.
 _libc.func("p", "signal", "ip")(14, _libc.addr("getpid"))
 
+# With a clock that does not wait (devices.py), a thread must.
+_nap = getattr(time, "nap", time.sleep_ms)
+
 armed = []
 
 
@@ -42,7 +45,7 @@ class Timer:
         while self.due == due:
             wait = time.ticks_diff(due, time.ticks_ms())
             if wait > 0:
-                time.sleep_ms(wait)
+                _nap(wait)
                 continue
             due = self.next()
             if self.callback:
@@ -83,7 +86,7 @@ class WDT:
             wait = time.ticks_diff(self.due, time.ticks_ms())
             if wait <= 0:
                 self.fire()
-            time.sleep_ms(wait)
+            _nap(wait)
 
     def fire(self):
         leave(3, "watchdog")
