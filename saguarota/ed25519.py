@@ -106,7 +106,7 @@ def _sha512(data):
         for x in (a, b, c, d, e, f, g, h):
             s[i] = s[i] + x & _M
             i += 1
-        yield
+        yield 0
     n = 0
     for x in s:
         n = n << 64 | x
@@ -120,7 +120,7 @@ def _power(a):
         a = pow(a, 1 << n, _P) * a % _P
         a = pow(a, 1 << 2 * n, _P) * a % _P
         a = pow(a, 1 << n, _P) * b % _P
-        yield
+        yield 0
     return pow(a, 1 << 125, _P) * a % _P
 
 
@@ -207,7 +207,7 @@ def verify_steps(public_key, message, signature):
         x = x * _I % _P
     if x & 1 == public_key[31] >> 7:
         x = _P - x  # of -A, as R must be S*B + k*(-A)
-    yield
+    yield 0
 
     # S and k in digits from -7 to 7, of which four fifths are 0 and the others odd, as a
     # 4-bit number: S in the upper half of an element, k in the lower.
@@ -235,7 +235,7 @@ def verify_steps(public_key, message, signature):
     y = z = h = 1
     for i in range(255, -1, -1):
         if i & 15 == 15:
-            yield
+            yield 0
         x, y, z, e, h = _double(x, y, z)
         v = digits[i]
         if v & 15:

@@ -1,0 +1,467 @@
+package boardtest
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	crand "crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	signed "github.com/cactuscon/saguarota/release"
+)
+
+// runTrustScript is runWithLibrary for a script that go test's cache takes notice of.
+func runTrustScript(t *testing.T, heap, input, script string, args ...string) []string {
+	t.Helper()
+	if err := depend(filepath.Join("scripts", script)); err != nil {
+		t.Fatal(err)
+	}
+	return runWithLibrary(t, heap, input, script, args...)
+}
+
+// A hexBytes is bytes as scripts/trust_cases.py takes them.
+type hexBytes []byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (h hexBytes) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h)), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *hexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+type signatureCase struct {
+	Public    hexBytes `json:"public"`
+	Message   hexBytes `json:"message"`
+	Signature hexBytes `json:"signature"`
+}
+
+type statementCase struct {
+	Statement hexBytes   `json:"statement"`
+	Keys      []hexBytes `json:"keys"`
+	Threshold int        `json:"threshold"`
+	Board     *boardCase `json:"board"`
+}
+
+// A boardCase has the arguments of the library's fits; nil is None.
+type boardCase struct {
+	App         any `json:"app"`
+	Channel     any `json:"channel"`
+	Names       any `json:"names"`
+	Mpy         any `json:"mpy"`
+	MicroPython any `json:"micropython"`
+	Now         any `json:"now"`
+	Installed   any `json:"installed"`
+}
+
+type keysetCase struct {
+	Keyset hexBytes `json:"keyset"`
+	After  hexBytes `json:"after"`
+}
+
+// A trustCheck asks MicroPython for many verdicts in one run.
+type trustCheck struct {
+	input bytes.Buffer
+	names []string
+	want  [][]string // for each case the verdicts that are right
+}
+
+func (c *trustCheck) add(t *testing.T, name string, v any, want ...string) {
+	t.Helper()
+	line, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.input.Write(append(line, '\n'))
+	c.names = append(c.names, name)
+	c.want = append(c.want, want)
+}
+
+func (c *trustCheck) run(t *testing.T) {
+	t.Helper()
+	if len(c.names) == 0 {
+		t.Fatal("no cases")
+	}
+	got := runTrustScript(t, "4M", c.input.String(), "trust_cases.py")
+	if len(got) != len(c.names) {
+		t.Fatalf("%d verdicts on %d cases:\n%s", len(got), len(c.names), strings.Join(got, "\n"))
+	}
+	for i, name := range c.names {
+		ok := false
+		for _, want := range c.want[i] {
+			ok = ok || got[i] == want
+		}
+		if !ok {
+			t.Errorf("%s: %s, want %s", name, got[i], strings.Join(c.want[i], " or "))
+		}
+	}
+}
+
+func python(valid bool) string {
+	if valid {
+		return "True"
+	}
+	return "False"
+}
+
+func readTrustVector(t *testing.T, path string, v any) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "testdata", "vectors", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v != nil {
+		if err := json.Unmarshal(data, v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return data
+}
+
+func TestEd25519Vectors(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "testdata", "vectors", "ed25519", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c trustCheck
+	for _, file := range files {
+		var list []struct {
+			signatureCase
+			About string
+			Valid bool
+		}
+		readTrustVector(t, filepath.Join("ed25519", filepath.Base(file)), &list)
+		for _, v := range list {
+			c.add(t, filepath.Base(file)+": "+v.About, v.signatureCase, python(v.Valid))
+		}
+	}
+	c.run(t)
+}
+
+// Random keys on messages of every length up to a little over a block of SHA-512, and the same
+// with one bit flipped, get the verdict of the standard library.
+func TestEd25519LikeTheStandardLibrary(t *testing.T) {
+	var c trustCheck
+	for n := range 200 {
+		public, private, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := make([]byte, n)
+		if _, err := crand.Read(message); err != nil {
+			t.Fatal(err)
+		}
+		v := signatureCase{hexBytes(public), message, ed25519.Sign(private, message)}
+		c.add(t, fmt.Sprintf("%x", v), v, "True")
+
+		parts := []*hexBytes{&v.Public, &v.Signature}
+		if n > 0 {
+			parts = append(parts, &v.Message)
+		}
+		part := parts[rand.N(len(parts))]
+		flipped := bytes.Clone(*part)
+		flipped[rand.N(len(flipped))] ^= 1 << rand.N(8)
+		*part = flipped
+		c.add(t, fmt.Sprintf("flipped: %x", v), v, python(ed25519.Verify(ed25519.PublicKey(v.Public), v.Message, v.Signature)))
+	}
+	c.run(t)
+}
+
+// vectorKeys returns the keys of testdata/vectors/keys.json by name.
+func vectorKeys(t *testing.T) map[string]hexBytes {
+	t.Helper()
+	var list []struct {
+		Name   string
+		Public []byte // Base64 in the file
+	}
+	readTrustVector(t, "keys.json", &list)
+	keys := map[string]hexBytes{}
+	for _, k := range list {
+		keys[k.Name] = k.Public
+	}
+	return keys
+}
+
+// verdicts returns what the library may say on a vector.
+func verdicts(ok, class string, strict bool) []string {
+	switch {
+	case class == "":
+		return []string{ok}
+	case strict:
+		return []string{class, ok}
+	default:
+		return []string{class}
+	}
+}
+
+func TestStatementVectors(t *testing.T) {
+	keys := vectorKeys(t)
+	var index []struct {
+		File, About, Error string
+		Keys               []string
+		Threshold          int
+		Version            *int64
+		Strict             bool
+		Board              *struct {
+			App, Channel, Name, Platform, MPY, MicroPython string
+			Time                                           int64
+			Installed                                      *struct {
+				Keyset, Version int64
+				SHA256          string
+				Size            int64
+			}
+		}
+	}
+	readTrustVector(t, "statements/index.json", &index)
+	var c trustCheck
+	for _, v := range index {
+		sc := statementCase{Statement: readTrustVector(t, filepath.Join("statements", v.File), nil), Threshold: v.Threshold}
+		for _, name := range v.Keys {
+			sc.Keys = append(sc.Keys, keys[name])
+		}
+		if b := v.Board; b != nil {
+			sc.Board = new(boardCase)
+			if b.App != "" {
+				sc.Board.App = b.App
+			}
+			if b.Channel != "" {
+				sc.Board.Channel = b.Channel
+			}
+			if b.Name != "" || b.Platform != "" {
+				sc.Board.Names = []string{b.Name, b.Platform}
+			}
+			if b.MPY != "" {
+				sc.Board.Mpy = numbers(t, b.MPY)
+			}
+			if b.MicroPython != "" {
+				sc.Board.MicroPython = numbers(t, b.MicroPython)
+			}
+			if b.Time != 0 {
+				sc.Board.Now = b.Time
+			}
+			if i := b.Installed; i != nil {
+				sc.Board.Installed = map[string]any{
+					"keyset": i.Keyset, "version": i.Version,
+					"manifest": map[string]any{"sha256": i.SHA256, "size": i.Size},
+				}
+			}
+		}
+		// What the file says is compared where the index gives it, and else with Go's reader.
+		version := int64(-1)
+		if v.Version != nil {
+			version = *v.Version
+		} else if s, _, err := signed.ReadStatement(sc.Statement); err == nil {
+			version = s.Version
+		}
+		c.add(t, v.File+", "+v.About, sc, verdicts(fmt.Sprint("ok ", version), v.Error, v.Strict)...)
+	}
+	c.run(t)
+}
+
+func numbers(t *testing.T, version string) []int {
+	t.Helper()
+	var list []int
+	for part := range strings.SplitSeq(version, ".") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, n)
+	}
+	return list
+}
+
+func TestKeysetVectors(t *testing.T) {
+	var index []struct {
+		File, About, After, Error string
+		Strict                    bool
+	}
+	readTrustVector(t, "keysets/index.json", &index)
+	var c trustCheck
+	for _, v := range index {
+		kc := keysetCase{Keyset: readTrustVector(t, filepath.Join("keysets", v.File), nil)}
+		if v.After != "" {
+			kc.After = readTrustVector(t, filepath.Join("keysets", v.After), nil)
+		}
+		c.add(t, v.File+", "+v.About, kc, verdicts("ok", v.Error, v.Strict)...)
+	}
+	c.run(t)
+}
+
+// Statements without signatures: what is in order gets as far as having too few of them.
+func TestStatementJSON(t *testing.T) {
+	const minimal = `"app":"badge","version":1,"manifest":{"sha256":"` + hexDigits + `","size":3},"keyset":1`
+	tests := []struct{ object, want string }{
+		{`{` + minimal + `}`, "threshold"},
+		{`{ "x" : [ ] , ` + minimal + ` }`, "threshold"},
+		{`{"x":{},"y":[1,-2.5e+3,true,false,null,{"a":1,"a":2}],` + minimal + `}`, "threshold"},
+		{`{"x":"\u00e9\ud83c\udf35\"\\\/\b\f\n\r\t",` + minimal + `}`, "threshold"},
+		{`{"name":"\ud83c\udf35 \u00e9 ñ",` + minimal + `}`, "threshold"},
+		{`{"name":"\ud83c",` + minimal + `}`, "format"},
+		{`{"name":"\udf35\ud83c",` + minimal + `}`, "format"},
+		{`{"name":"\ud83cx\udf35",` + minimal + `}`, "format"},
+		{`{"name":"\u0085",` + minimal + `}`, "format"},
+		{`{"name":"\u+0e9",` + minimal + `}`, "format"},
+		{`{"name":"\u00_9",` + minimal + `}`, "format"},
+		{`{"name":"\x41",` + minimal + `}`, "format"},
+		{"{\"name\":\"a\tb\"," + minimal + `}`, "format"},
+		{"{\"name\":\"\xc0\x80\"," + minimal + `}`, "format"},
+		{"{\"name\":\"\x9f\x80\"," + minimal + `}`, "format"},
+		{"{\"name\":\"\xed\xa0\x80\"," + minimal + `}`, "format"},
+		{"{\"name\":\"\xf4\x90\x80\x80\"," + minimal + `}`, "format"},
+		{"{\"x\":\"\xf0\x9f\x8c\"," + minimal + `}`, "format"},
+		{`{"n\u0061me":"a","name":"a",` + minimal + `}`, "format"},
+		{`{"x":1,"x":1,` + minimal + `}`, "format"},
+		{`{` + minimal + `,}`, "format"},
+		{`{,` + minimal + `}`, "format"},
+		{`{"x":[1,],` + minimal + `}`, "format"},
+		{`{"x":[,1],` + minimal + `}`, "format"},
+		{`{"x":[1 2],` + minimal + `}`, "format"},
+		{`{"x" 1,` + minimal + `}`, "format"},
+		{`{"x"::1,` + minimal + `}`, "format"},
+		{`{"x":,` + minimal + `}`, "format"},
+		{`{"x":01,` + minimal + `}`, "format"},
+		{`{"x":1.,` + minimal + `}`, "format"},
+		{`{"x":.5,` + minimal + `}`, "format"},
+		{`{"x":+1,` + minimal + `}`, "format"},
+		{`{"x":1e,` + minimal + `}`, "format"},
+		{`{"x":-,` + minimal + `}`, "format"},
+		{`{"x":NaN,` + minimal + `}`, "format"},
+		{`{"x":nul,` + minimal + `}`, "format"},
+		{`{"x":truer,` + minimal + `}`, "format"},
+		{`{"x":'a',` + minimal + `}`, "format"},
+		{`{x:1,` + minimal + `}`, "format"},
+		{`{1:1,` + minimal + `}`, "format"},
+		{`{"x":[1},` + minimal + `}`, "format"},
+		{`{"x":{"a":1],` + minimal + `}`, "format"},
+		{`{/**/` + minimal + `}`, "format"},
+		{`{` + minimal + `}}`, "format"},
+		{`{` + minimal + `}{}`, "format"},
+		{`{"expires":0,` + minimal + `}`, "format"},
+		{`{"expires":00000000000000000001,` + minimal + `}`, "format"},
+		{`{"expires":9223372036854775808,` + minimal + `}`, "format"},
+		{`{"mpy":"-6",` + minimal + `}`, "format"},
+		{`{"mpy":"6.03",` + minimal + `}`, "format"},
+		{`{"mpy":"6.3.1",` + minimal + `}`, "format"},
+		{`{"micropython":"1.1000",` + minimal + `}`, "format"},
+		{`{"micropython":" 1.22",` + minimal + `}`, "format"},
+		{`{"micropython":"1.2_2",` + minimal + `}`, "format"},
+		{`{"channels":[["stable"]],` + minimal + `}`, "format"},
+		{`{"channels":{"stable":1},` + minimal + `}`, "format"},
+		{`{"channels":[null],` + minimal + `}`, "format"},
+	}
+	var c trustCheck
+	for _, tt := range tests {
+		document := []byte("saguarota-release 1\n" + tt.object + "\n")
+		c.add(t, tt.object, statementCase{Statement: document, Threshold: 1}, tt.want)
+		// The publisher's half must agree, or a board refuses what it was told is in order.
+		_, _, err := signed.ReadStatement(document)
+		if (err == nil) != (tt.want == "threshold") {
+			t.Errorf("%s: Go's reader says %v, want %s", tt.object, err, tt.want)
+		}
+	}
+	c.run(t)
+}
+
+const hexDigits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// Both readers find the same damaged statements acceptable.
+func TestStatementLikeGo(t *testing.T) {
+	const valid = `{"app":"badge","version":17,"name":"1.\u0032 é","manifest":{"sha256":"` + hexDigits + `","size":3},` +
+		`"keyset":1,"channels":["stable","β"],"mpy":"6.3","micropython":"1.22","x":[{"a":-1.5e3},true,null],"expires":1800000000}`
+	pieces := []string{`"`, `\`, `{`, `}`, `[`, `]`, `,`, `:`, ` `, "\t", `0`, `1`, `9`, `-`, `+`, `.`, `e`, `E`, `u`, `_`,
+		`null`, `true`, `\u00e9`, `\ud83c`, `\udf35`, "\x80", "\xc3", "\xe9", "\x7f", "\x00", `"":0,`, `"app":"x",`}
+	var c trustCheck
+	accepted := 0
+	for range 1500 {
+		object := valid
+		for range 1 + rand.N(2) {
+			at := 1 + rand.N(len(object)-2)
+			object = object[:at] + pieces[rand.N(len(pieces))] + object[at+rand.N(2):]
+		}
+		document := []byte("saguarota-release 1\n" + object + "\n")
+		want := "threshold"
+		if _, _, err := signed.ReadStatement(document); errors.Is(err, signed.ErrFormat) {
+			want = "format"
+		} else if err != nil {
+			t.Fatal(err)
+		} else {
+			accepted++
+		}
+		c.add(t, strconv.Quote(object), statementCase{Statement: document, Threshold: 1}, want)
+	}
+	if accepted == 0 {
+		t.Error("nothing was acceptable, so nothing was compared")
+	}
+	c.run(t)
+}
+
+// What the options say may list a key twice; it signs once all the same.
+func TestKeyListedTwiceCountsOnce(t *testing.T) {
+	keys := vectorKeys(t)
+	data := readTrustVector(t, "statements/minimal.sig", nil)
+	var c trustCheck
+	c.add(t, "twice", statementCase{Statement: data, Keys: []hexBytes{keys["a"], keys["a"]}, Threshold: 2}, "threshold")
+	c.add(t, "no threshold", statementCase{Statement: data, Keys: []hexBytes{keys["b"]}}, "threshold")
+	c.add(t, "no keys", statementCase{Statement: data}, "threshold")
+	c.run(t)
+}
+
+func TestVerifyGarbage(t *testing.T) {
+	data := readTrustVector(t, "statements/minimal.sig", nil)
+	file := filepath.Join(t.TempDir(), "statement")
+	if err := os.WriteFile(file, append(data, vectorKeys(t)["a"]...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	// Small enough that a bomb which is unpacked bursts it.
+	out := runTrustScript(t, "96K", "", "trust_garbage.py", file)
+	refused, ok := strings.CutPrefix(out[0], "refused ")
+	n, err := strconv.Atoi(refused)
+	if !ok || err != nil || len(out) != 1 || n < 3000 {
+		t.Errorf("%s", strings.Join(out, "\n"))
+	}
+}
+
+// A board with 40 kB for everything verifies the largest statement there can be.
+func TestVerifyInASmallHeap(t *testing.T) {
+	keys := vectorKeys(t)
+	for _, tt := range []struct {
+		file    string
+		signers []string
+	}{
+		{"minimal.sig", []string{"a"}},
+		{"full.sig", []string{"a", "b"}},
+		{"longest.sig", []string{"a"}},
+	} {
+		dir := t.TempDir()
+		document, trusted := filepath.Join(dir, "statement"), filepath.Join(dir, "keys")
+		var list []byte
+		for _, name := range tt.signers {
+			list = append(list, keys[name]...)
+		}
+		if err := errors.Join(
+			os.WriteFile(document, readTrustVector(t, filepath.Join("statements", tt.file), nil), 0o666),
+			os.WriteFile(trusted, list, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		out := strings.Fields(runTrustScript(t, "40K", "", "trust_heap.py", document, trusted)[0])
+		steps, err := strconv.Atoi(out[len(out)-2])
+		if err != nil {
+			t.Fatal(out)
+		}
+		// So many chances for an application to go on in between.
+		if steps < 20*len(tt.signers) {
+			t.Errorf("%s: %d steps to verify %d signatures, want more", tt.file, steps, len(tt.signers))
+		}
+		t.Logf("%s: %s µs for %d signatures", tt.file, out[len(out)-1], len(tt.signers))
+	}
+}
