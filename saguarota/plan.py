@@ -91,24 +91,31 @@ def _collisions(m):
     """Where case does not tell names apart, refuse two paths that differ in nothing else."""
     from binascii import crc32
 
-    first = 0
-    while first < m.count:
-        sums = {}
-        index = 0
+    parts = m.count // 256 + 1  # of the names, so that few of a part share a bit by chance
+    bits = bytearray(1024)
+    for part in range(parts):
+        for i in range(len(bits)):
+            bits[i] = 0
+        twice = []
+        for e in m.entries():
+            h = crc32(e[0].lower().encode()) & 0x3FFFFFFF
+            if h % parts == part:
+                i = h // parts & 0x1FFF
+                if bits[i >> 3] & 1 << (i & 7):
+                    twice.append(i)
+                bits[i >> 3] |= 1 << (i & 7)
+            yield 0
+        if not twice:
+            continue
+        names = {}
         for e in m.entries():
             low = e[0].lower()
-            key = crc32(low.encode())
-            if first <= index < first + 8 * _HOLD:
-                if sums.get(key, low) != low:
-                    pass  # another path with the same checksum: of no interest
-                elif key in sums:
+            h = crc32(low.encode()) & 0x3FFFFFFF
+            if h % parts == part and h // parts & 0x1FFF in twice:
+                if low in names:
                     raise ManifestError("two paths differ in case only: " + e[0])
-                sums[key] = low
-            elif index >= first and sums.get(key) == low:
-                raise ManifestError("two paths differ in case only: " + e[0])
-            index += 1
+                names[low] = None
             yield 0
-        first += 8 * _HOLD
 
 
 def _differs(e, o, live, buf):
