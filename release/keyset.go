@@ -73,9 +73,16 @@ func (k *Keyset) Check() error {
 	if err := checkText("app", k.App); err != nil {
 		return err
 	}
-	switch {
-	case k.Version < 1:
+	if k.Version < 1 {
 		return fmt.Errorf("%w: keysets are numbered from 1", ErrFormat)
+	}
+	return k.CheckKeys()
+}
+
+// CheckKeys is the part of Check that looks at Keys and Threshold, which is what
+// boards have built in.
+func (k *Keyset) CheckKeys() error {
+	switch {
 	case len(k.Keys) == 0:
 		return fmt.Errorf("%w: a keyset without keys", ErrFormat)
 	case len(k.Keys) > MaxListed:

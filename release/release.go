@@ -1,3 +1,23 @@
+// Package release signs releases, and checks them as boards do.
+//
+// A site is a folder of static files, on any web server: the files of a release,
+// the manifest (versions.json) that pins each of them by its SHA-256, and a
+// statement (versions.json.sig) that pins the manifest and that the publisher
+// signed with Ed25519. Boards hold public keys and the server holds no key, so
+// that neither a server nor a board that falls into wrong hands can sign.
+//
+// Which keys count is a [Keyset]. The first is built into boards; each later one
+// (keys/<n>.json) is signed by the one before and by itself, and boards follow the
+// chain a step at a time. So keys can be added, replaced and withdrawn while the
+// boards are in the field, and with a threshold above one no single key is enough.
+//
+// The formats, and what a board checks in which order, are in docs/PROTOCOL.md.
+//
+// [BuildSite] makes a site of a folder, [SignSite] adds signatures, [VerifySite]
+// checks a site as a board does. [NewChain], [ExtendChain] and [SignChain] write
+// keysets. [ReadStatement], [ReadKeyset] and [Board] are for programs that do
+// these things in their own way. Private keys are [Signer]s: a [PrivateKey] in
+// memory, a [CommandSigner] that asks another program, or your own.
 package release
 
 import "errors"
@@ -19,6 +39,29 @@ var (
 
 	// ErrThreshold: fewer signatures by known keys than it takes.
 	ErrThreshold = errors.New("too few signatures")
+
+	// ErrReserved: a path that a file of a release cannot have.
+	ErrReserved = errors.New("reserved path")
+
+	// ErrChanged: a file is not what it was a moment ago, when it was hashed.
+	ErrChanged = errors.New("the file changed meanwhile")
+
+	// ErrContent: a file or manifest does not have the hash or size that it is
+	// pinned to, or a manifest contradicts its statement.
+	ErrContent = errors.New("not what was signed")
+
+	// ErrNotSite: a folder that holds other things than a site.
+	ErrNotSite = errors.New("not a site")
+
+	// ErrPlace: a site in the folder of its sources, or around it.
+	ErrPlace = errors.New("site and sources must lie beside each other")
+
+	// ErrNoKeysets: a site whose keys were never written down.
+	ErrNoKeysets = errors.New("no keysets")
+
+	// ErrRoot: a keyset that has the number of the one that boards have built in,
+	// and is another.
+	ErrRoot = errors.New("not the keyset that boards have built in")
 
 	// ErrSequence: a keyset that is not the next one.
 	ErrSequence = errors.New("not the next keyset")

@@ -1,0 +1,73 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+// A CommandSigner is a Signer that asks a program: one that speaks to a
+// hardware module or a key service. The program gets the message on its standard
+// input, raw, and answers on its standard output with the signature: 64 raw
+// bytes or the Base64 of them.
+type CommandSigner struct {
+	Key     PublicKey // that the program signs with
+	Command string    // a line for the shell: sh, on Windows cmd
+	Stderr  io.Writer // where the program may talk to the user; may be nil
+}
+
+// maxAnswer is more than any answer has; what comes after it is dropped.
+const maxAnswer = 4096
+
+// PublicKey implements Signer.
+func (c *CommandSigner) PublicKey() PublicKey { return c.Key }
+
+// Sign implements Signer. Errors do not quote the command, which may have a PIN
+// in it.
+func (c *CommandSigner) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	shell, flag := "sh", "-c"
+	if runtime.GOOS == "windows" {
+		shell, flag = "cmd", "/C"
+	}
+	cmd := exec.CommandContext(ctx, shell, flag, c.Command)
+	cmd.Stdin = bytes.NewReader(message)
+	cmd.Stderr = c.Stderr
+	answer := limitedBuffer{left: maxAnswer}
+	cmd.Stdout = &answer
+	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return nil, fmt.Errorf("the signing command failed: %w", err)
+		}
+		return nil, fmt.Errorf("run the signing command: %w", err)
+	}
+	raw := answer.Bytes()
+	if len(raw) == 64 {
+		return raw, nil
+	}
+	if decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(raw))); err == nil && len(decoded) == 64 {
+		return decoded, nil
+	}
+	return nil, fmt.Errorf("the signing command answered with %d bytes that are neither a signature of 64 bytes nor the Base64 of one", len(raw))
+}
+
+// limitedBuffer keeps the first bytes of what is written to it.
+type limitedBuffer struct {
+	bytes.Buffer
+	left int
+}
+
+// Write implements io.Writer. It never fails, so that the program that writes
+// is not killed for it.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	n := min(len(p), b.left)
+	b.left -= n
+	_, _ = b.Buffer.Write(p[:n])
+	return len(p), nil
+}
