@@ -17,9 +17,10 @@ import (
 
 const rootLong = `Over-the-air updates for MicroPython boards: the host's half.
 
-"saguarota serve" offers the files of a folder to boards while you develop;
-"saguarota manifest" writes versions.json, the list of files that boards
-compare themselves with, to publish a release on any web server.`
+"saguarota serve" offers the files of a folder to boards while you develop.
+"saguarota build" makes a release of them, for any web server, signed with a key
+from "saguarota keygen"; "sign", "keys", "verify" and "inspect" work on that.
+"saguarota manifest" writes versions.json alone, for releases without signature.`
 
 // run executes the command line args and returns the exit status: 0, or 1 after
 // an error.
@@ -52,6 +53,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	cmd.AddCommand(keygenCommand(), buildCommand(), signCommand(), keysCommand(), verifyCommand(), inspectCommand())
 	cmd.AddCommand(manifestCommand(), serveCommand())
 	return cmd
 }
