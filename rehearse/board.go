@@ -74,7 +74,7 @@ type Board struct {
 	// Size of the flash in bytes, a multiple of BlockSize: 2 MiB if 0. Only Format reads it.
 	Size int
 	// Heap is the size of the garbage-collected heap, as in "96K"; empty for the
-	// interpreter's own (1 to 2 MB). Of it, the simulation takes some 6 kB (see
+	// interpreter's own (1 to 2 MB). Of it, the simulation takes some 8 kB (see
 	// Result.Heap).
 	Heap string
 	// ID is what machine.unique_id() returns, in hexadecimal; "5a6a0001" if empty.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cactuscon/saguarota/internal/micropython"
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/saguarota"
 )
 
 // Rehearsal is one update of one board, from the release in Old to the release in New: played
@@ -35,10 +36,15 @@ type Rehearsal struct {
 	SignatureField string
 	// Factory has what is on the board besides the old release, such as the updater.
 	Factory []fs.FS
+	// Updater puts this project's updater on the board, in lib/saguarota.
+	Updater bool
 	// Settle is how long main.py may run, if it does not end by itself; 2 s if 0. A healthy
 	// application confirms the release within that time. With Board.Devices it is the time
 	// that the board's clock shows, which does not wait.
 	Settle time.Duration
+	// Memory is the heap of the board, in bytes, if not 0. The simulated board gets twice that,
+	// because its objects are twice the size of a 32-bit board's, and what the simulation takes.
+	Memory int
 	// Heap asks for the smallest heap in which the update works (Report.PeakHeap).
 	Heap bool
 
@@ -268,6 +274,21 @@ func (p *play) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.Updater {
+		factory := filepath.Join(p.dir, "updater")
+		library := filepath.Join(factory, "lib", "saguarota")
+		if err := os.MkdirAll(library, 0o777); err != nil {
+			return err
+		}
+		if err := os.CopyFS(library, saguarota.Library); err != nil {
+			return err
+		}
+		// The computer's half, which nobody puts on a board.
+		if err := os.Remove(filepath.Join(library, "py3utils.py")); err != nil {
+			return err
+		}
+		p.Factory = append([]fs.FS{os.DirFS(factory)}, p.Factory...)
+	}
 	p.site = &site{dir: p.New, manifest: offered, files: map[string]bool{}}
 	for _, f := range next.Files {
 		paths[f.Path] = true
@@ -303,6 +324,13 @@ func (p *play) prepare(ctx context.Context) error {
 	}
 	if p.base, err = os.ReadFile(board.Image); err != nil {
 		return err
+	}
+	if p.Memory > 0 {
+		res, err := p.boot(ctx, board, false)
+		if err != nil {
+			return err
+		}
+		p.Board.Heap = strconv.Itoa(2*p.Memory + res.Heap.Sim)
 	}
 	return p.site.start(ctx)
 }

@@ -20,10 +20,11 @@ const rootLong = `Over-the-air updates for MicroPython boards: the host's half.
 "saguarota serve" offers the files of a folder to boards while you develop.
 "saguarota build" makes a release of them, for any web server, signed with a key
 from "saguarota keygen"; "sign", "keys", "verify" and "inspect" work on that.
-"saguarota manifest" writes versions.json alone, for releases without signature.`
+"saguarota manifest" writes versions.json alone, for releases without signature;
+"saguarota rehearse" plays an update on a simulated board, before you publish it.`
 
 // run executes the command line args and returns the exit status: 0, or 1 after
-// an error.
+// an error, or what a command says in an exitStatus.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := rootCommand()
 	cmd.SetArgs(args)
@@ -41,6 +42,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case isUsageError(err):
 		fmt.Fprintf(stderr, "hint: type \"%s --help\"\n", called.CommandPath())
 	}
+	var status *exitStatus
+	if errors.As(err, &status) {
+		return status.status
+	}
 	return 1
 }
 
@@ -54,7 +59,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.AddCommand(keygenCommand(), buildCommand(), signCommand(), keysCommand(), verifyCommand(), inspectCommand())
-	cmd.AddCommand(manifestCommand(), serveCommand())
+	cmd.AddCommand(manifestCommand(), serveCommand(), rehearseCommand())
 	return cmd
 }
 

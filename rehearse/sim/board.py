@@ -28,7 +28,8 @@ options = dict(a.split("=", 1) for a in sys.argv[1:])
 sys.argv.clear()
 
 # Leaves at once, as a reset does: no `except`, no `finally` sees it, and no file is closed.
-_exit = ffi.open(None).func("v", "_exit", "i")
+_libc = ffi.open(None)
+_exit = _libc.func("v", "_exit", "i")
 
 
 def leave(status, line):
@@ -36,19 +37,28 @@ def leave(status, line):
     _exit(status)
 
 
+# The image is mapped, not read: a file system reads a few bytes at a time.
+_mmap = _libc.func("P", "mmap", "pLiiil")
+_memcpy = _libc.func("v", "memcpy", "ppL")
+_memset = _libc.func("v", "memset", "piL")
+
+
 class Flash:
     def __init__(self, image, size):
-        self.f = open(image, "r+b")
+        f = open(image, "r+b")
+        length = f.seek(0, 2)
+        self.at = _mmap(0, length, 3, 1, f.fileno(), 0)  # read and write, shared
+        if self.at in (0, -1, 0xFFFFFFFFFFFFFFFF):
+            raise OSError("cannot map " + image)
+        f.close()
         self.size = size
-        self.count = self.f.seek(0, 2) // size
+        self.count = length // size
 
     def readblocks(self, n, buf, off=0):
-        self.f.seek(n * self.size + off)
-        self.f.readinto(buf)
+        _memcpy(buf, self.at + n * self.size + off, len(buf))
 
     def writeblocks(self, n, buf, off=0):
-        self.f.seek(n * self.size + off)
-        self.f.write(buf)
+        _memcpy(self.at + n * self.size + off, buf, len(buf))
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -56,13 +66,9 @@ class Flash:
         if op == 5:
             return self.size
         if op == 6:
-            self.f.seek(arg * self.size)
-            for _ in range(self.size // 64):
-                self.f.write(_ERASED)
+            _memset(self.at + arg * self.size, 255, self.size)
             return 0
 
-
-_ERASED = b"\xff" * 64
 
 if "log" in options:
 
@@ -225,4 +231,4 @@ gc.collect()
 file_system = gc.mem_alloc() - _used
 verbose = "verbose" in options
 # Names that only the lines above need, and what they hold.
-del ffi, vfs, options, flash, Flash, Machine, reset, soft_reset, freq, constant, _used
+del ffi, vfs, options, flash, Flash, Machine, reset, soft_reset, freq, constant, _used, _libc, _mmap

@@ -1,0 +1,476 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/cactuscon/saguarota/internal/micropython"
+	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/rehearse"
+)
+
+const rehearseLong = `Play the update from the release in OLD to the one in NEW on a simulated board.
+
+First every .py file is compiled and every .mpy file looked into. Then a board
+with the old release installs the new one: real MicroPython, on an image of the
+flash, against a server on this machine. Then it does so again and again, and
+each time the power is cut after one more write to the flash, once with the
+server in reach afterwards and once without. After each cut the board must come
+to run the old release whole or the new one whole.
+
+The board is told what the update needs: memory, flash, transfer. It has no
+hardware: pins read 0 and buses answer zeros. Its clock does not wait, so that
+--settle costs no time. The page docs/REHEARSE.md says what else is simulated.
+
+Where neither release has the updater in it, it is put into lib/saguarota.
+
+Exit status: 0 if the release can be published; 1 if it cannot; 2 if nothing
+was found out, because the command line is wrong or MicroPython is missing.`
+
+const rehearseExample = `  saguarota rehearse releases/1.4 releases/1.5
+  saguarota rehearse old new --fs both --torn --html report.html
+  saguarota rehearse old new --with board-files --every 5 --json`
+
+// rehearseOptions are the options of "rehearse".
+type rehearseOptions struct {
+	tree   treeFlags
+	fs     string
+	size   string
+	heap   string
+	settle time.Duration
+	every  int
+	depth  int
+	torn   bool
+	jobs   int
+	with   []string
+	json   bool
+	html   string
+}
+
+func rehearseCommand() *cobra.Command {
+	var o rehearseOptions
+	cmd := &cobra.Command{
+		Use:     "rehearse OLD NEW",
+		Short:   "Play an update on a simulated board, with power cuts",
+		Long:    rehearseLong,
+		Example: rehearseExample,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return nothingFound(withHint(fmt.Errorf("rehearse takes two folders, not %d", len(args)), "type \"saguarota rehearse OLD NEW\""))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			return rehearsal(ctx, cmd, args[0], args[1], o)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return nothingFound(err) })
+	flags := cmd.Flags()
+	flags.StringVar(&o.fs, "fs", "littlefs", "file system of the board: littlefs, fat or both")
+	flags.StringVar(&o.size, "size", "2M", "size of the board's file system")
+	flags.StringVar(&o.heap, "heap", "100K", "heap of the board")
+	flags.DurationVar(&o.settle, "settle", time.Minute, "how long main.py may run, by the board's clock, until it has confirmed")
+	flags.IntVar(&o.every, "every", 1, "cut after each N-th write only")
+	flags.IntVar(&o.depth, "depth", 1, "2: cut the recovery from each cut as well (slow)")
+	flags.BoolVar(&o.torn, "torn", false, "cut in the middle of writes as well")
+	flags.IntVar(&o.jobs, "jobs", 0, "boards to play at once (default: one for each processor)")
+	flags.StringSliceVar(&o.with, "with", nil, "folder of files that are on the board besides the release, such as settings")
+	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	flags.StringVar(&o.html, "html", "", "write the report to this file, too, as a page")
+	o.tree.add(flags)
+	return cmd
+}
+
+// exitStatus is an error with an exit status other than 1.
+type exitStatus struct {
+	error
+	status int
+}
+
+func (e *exitStatus) Unwrap() error { return e.error }
+
+// nothingFound marks an error that says nothing about the release.
+func nothingFound(err error) error { return &exitStatus{err, 2} }
+
+// rehearsed is the report of a whole command.
+type rehearsed struct {
+	Old     string             `json:"old"`
+	New     string             `json:"new"`
+	Safe    bool               `json:"safe"`
+	Faults  []string           `json:"faults,omitempty"` // files that a board cannot load
+	Reports []*rehearse.Report `json:"reports"`          // one a file system
+	Heap    int                `json:"heap"`             // of the board, in bytes
+	Size    int                `json:"size"`
+	Every   int                `json:"every"`
+	Depth   int                `json:"depth"`
+	Torn    bool               `json:"torn"`
+}
+
+var errUnsafe = errors.New("the new release must not be published like this")
+
+func rehearsal(ctx context.Context, cmd *cobra.Command, oldDir, newDir string, o rehearseOptions) error {
+	r, systems, err := o.rehearsal(ctx, oldDir, newDir)
+	if err != nil {
+		return nothingFound(err)
+	}
+	found := &rehearsed{
+		Old: oldDir, New: newDir, Heap: r.Memory, Size: r.Board.Size,
+		Every: r.Every, Depth: r.Depth, Torn: r.Torn,
+	}
+	for _, dir := range []string{oldDir, newDir} {
+		m, err := manifest.Build(ctx, dir, r.Options)
+		if err != nil {
+			return nothingFound(explainBuild(err))
+		}
+		var files []string
+		for _, f := range m.Files {
+			files = append(files, f.Path)
+		}
+		faults, err := rehearse.Check(ctx, r.Board.Interpreter, dir, files)
+		if err != nil {
+			return nothingFound(err)
+		}
+		for _, f := range faults {
+			found.Faults = append(found.Faults, filepath.ToSlash(filepath.Join(dir, "."))+"/"+f.String())
+		}
+	}
+	if len(found.Faults) == 0 {
+		for _, system := range systems {
+			r.Board.FS = system
+			report, err := withProgress(ctx, cmd.ErrOrStderr(), r)
+			if err != nil {
+				return nothingFound(err)
+			}
+			found.Reports = append(found.Reports, report)
+		}
+	}
+	found.Safe = len(found.Faults) == 0
+	for _, report := range found.Reports {
+		found.Safe = found.Safe && report.Safe()
+	}
+
+	if o.html != "" {
+		page, err := htmlReport(found)
+		if err == nil {
+			err = replaceFile(o.html, page)
+		}
+		if err != nil {
+			return nothingFound(fmt.Errorf("write the report: %w", err))
+		}
+	}
+	out := cmd.OutOrStdout()
+	if o.json {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		err = e.Encode(found)
+	} else {
+		_, err = io.WriteString(out, found.text(isTerminal(out) && os.Getenv("NO_COLOR") == ""))
+	}
+	if err != nil {
+		return nothingFound(fmt.Errorf("write the report: %w", err))
+	}
+	if !found.Safe {
+		return errUnsafe
+	}
+	return nil
+}
+
+// rehearsal makes what the options ask for, but for the file system, which may be two.
+func (o *rehearseOptions) rehearsal(ctx context.Context, oldDir, newDir string) (r rehearse.Rehearsal, systems []rehearse.FileSystem, err error) {
+	for _, dir := range []string{oldDir, newDir} {
+		if err := checkFolder(dir); err != nil {
+			return r, nil, err
+		}
+	}
+	switch o.fs {
+	case "both":
+		systems = []rehearse.FileSystem{rehearse.Littlefs, rehearse.FAT}
+	case string(rehearse.Littlefs), string(rehearse.FAT):
+		systems = []rehearse.FileSystem{rehearse.FileSystem(o.fs)}
+	default:
+		return r, nil, withHint(fmt.Errorf("unknown file system %q", o.fs), "--fs takes littlefs, fat or both")
+	}
+	if o.depth != 1 && o.depth != 2 {
+		return r, nil, withHint(fmt.Errorf("--depth is %d", o.depth), "it can be 1 or 2")
+	}
+	if o.every < 1 || o.jobs < 0 || o.settle <= 0 {
+		return r, nil, errors.New("--every, --jobs and --settle must be positive")
+	}
+	r.Board.Size, err = parseSize("--size", o.size)
+	if err != nil {
+		return r, nil, err
+	}
+	if r.Memory, err = parseSize("--heap", o.heap); err != nil {
+		return r, nil, err
+	}
+	if r.Options, err = o.tree.options(); err != nil {
+		return r, nil, err
+	}
+	if r.Key, err = o.tree.key(); err != nil {
+		return r, nil, err
+	}
+	r.SignatureField = o.tree.signatureField
+	r.Old, r.New = oldDir, newDir
+	r.Updater = !hasUpdater(oldDir)
+	for _, dir := range o.with {
+		if err := checkFolder(dir); err != nil {
+			return r, nil, err
+		}
+		r.Factory = append(r.Factory, os.DirFS(dir))
+	}
+	r.Board.Devices = true
+	r.Settle, r.Every, r.Every2 = o.settle, o.every, o.every
+	r.Depth, r.Torn, r.Workers, r.Heap = o.depth, o.torn, o.jobs, true
+	r.Board.Interpreter, err = micropython.Find(ctx)
+	if err != nil {
+		return r, nil, withHint(err, "run scripts/tools in a checkout of SaguarOTA and set SAGUAROTA_TOOLS to its folder .tools, or install your system's package micropython")
+	}
+	return r, systems, nil
+}
+
+// parseSize reads a number of bytes like 100K or 2M.
+func parseSize(option, s string) (int, error) {
+	digits := strings.TrimRight(s, "KMkm")
+	n, err := strconv.Atoi(digits)
+	unit := 1
+	switch strings.ToUpper(s[len(digits):]) {
+	case "":
+	case "K":
+		unit = 1 << 10
+	case "M":
+		unit = 1 << 20
+	default:
+		err = errors.New("unknown unit")
+	}
+	if err != nil || n <= 0 || n > 1<<30/unit {
+		return 0, withHint(fmt.Errorf("%s is %q", option, s), "give a number of bytes like 100K or 2M")
+	}
+	return n * unit, nil
+}
+
+// hasUpdater reports whether a tree brings the board's library.
+func hasUpdater(dir string) bool {
+	for _, folder := range []string{"saguarota", "lib/saguarota"} {
+		for _, name := range []string{"__init__.py", "__init__.mpy"} {
+			if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(folder), name)); err == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// withProgress runs a rehearsal, with a progress bar on a terminal.
+func withProgress(ctx context.Context, w io.Writer, r rehearse.Rehearsal) (*rehearse.Report, error) {
+	if !isTerminal(w) {
+		return r.Run(ctx)
+	}
+	progress := mpb.NewWithContext(ctx, mpb.WithOutput(w), mpb.WithWidth(76))
+	bar := progress.AddBar(0,
+		mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name("cutting the power, "+string(r.Board.FS)+" ")),
+		mpb.AppendDecorators(decor.CountersNoUnit("%d of %d "), decor.AverageETA(decor.ET_STYLE_MMSS)),
+	)
+	r.Progress = func(done, total int) {
+		bar.SetTotal(int64(total), false)
+		bar.SetCurrent(int64(done))
+	}
+	report, err := r.Run(ctx)
+	bar.Abort(true)
+	progress.Wait()
+	return report, err
+}
+
+// strip is one line of cuts of the picture: all of one kind.
+type strip struct {
+	Title string
+	Cuts  []rehearse.Cut
+}
+
+// strips sorts a report's cuts by kind.
+func strips(r *rehearse.Report) []strip {
+	list := []strip{{Title: "no network afterwards"}, {Title: "the server in reach afterwards"}, {Title: "in the middle of a write"}, {Title: "cut again during recovery"}}
+	for _, c := range r.Cuts {
+		i := 0
+		switch {
+		case c.Second >= 0:
+			i = 3
+		case c.Torn:
+			i = 2
+		case c.Network:
+			i = 1
+		}
+		list[i].Cuts = append(list[i].Cuts, c)
+	}
+	return slices.DeleteFunc(list, func(s strip) bool { return len(s.Cuts) == 0 })
+}
+
+// letter is what stands for a cut in the picture.
+func letter(c rehearse.Cut) byte {
+	switch {
+	case c.Outcome == rehearse.Stuck:
+		return 'X'
+	case c.Outcome == rehearse.Mixed:
+		return 'M'
+	case c.Bootless:
+		return 'b'
+	case c.Outcome == rehearse.OldRelease:
+		return 'o'
+	}
+	return 'n'
+}
+
+// badness orders letters, for a cell that stands for several cuts.
+func badness(letter byte) int { return strings.IndexByte("nobMX", letter) }
+
+const (
+	cellsInLine = 64
+	maxCells    = 1280 // in a strip: 20 lines
+)
+
+// text is the report for people.
+func (f *rehearsed) text(colour bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "update from %s to %s\n", f.Old, f.New)
+	if len(f.Faults) > 0 {
+		b.WriteString("\nfiles that a board cannot load:\n")
+		for _, fault := range f.Faults {
+			fmt.Fprintf(&b, "  %s\n", fault)
+		}
+	}
+	for _, r := range f.Reports {
+		fmt.Fprintf(&b, "\n%s, %s of flash, %s of heap\n", r.FileSystem, bytesText(f.Size), bytesText(f.Heap))
+		if r.Problem != "" {
+			fmt.Fprintf(&b, "  %s\n\nconsole of the board:\n", r.Problem)
+			for line := range strings.Lines(r.Console) {
+				fmt.Fprintf(&b, "  | %s\n", strings.TrimRight(line, "\r\n"))
+			}
+			continue
+		}
+		for _, row := range rows(r) {
+			fmt.Fprintf(&b, "  %-11s %s\n", row[0], row[1])
+		}
+		for _, s := range strips(r) {
+			group := (len(s.Cuts) + maxCells - 1) / maxCells
+			fmt.Fprintf(&b, "\n  %s: %s", s.Title, plural(len(s.Cuts), "cut"))
+			if group > 1 {
+				fmt.Fprintf(&b, ", %d in a letter (the worst of them)", group)
+			}
+			b.WriteString("\n")
+			picture(&b, s.Cuts, group, colour)
+		}
+		fmt.Fprintf(&b, "\n  %s\n", verdict(r))
+		for i, c := range slices.DeleteFunc(slices.Clone(r.Cuts), func(c rehearse.Cut) bool { return c.Outcome < rehearse.Mixed }) {
+			if i == 2 {
+				b.WriteString("\n  (--json or --html has the others)\n")
+				break
+			}
+			fmt.Fprintf(&b, "\n  %s, %s:\n", c.Outcome, where(c))
+			for line := range strings.Lines(c.Console) {
+				fmt.Fprintf(&b, "  | %s\n", strings.TrimRight(line, "\r\n"))
+			}
+		}
+	}
+	if f.Safe {
+		b.WriteString("\nsafe to publish\n")
+	} else {
+		b.WriteString("\nNOT safe to publish\n")
+	}
+	return b.String()
+}
+
+// rows are a report's figures.
+func rows(r *rehearse.Report) [][2]string {
+	list := [][2]string{
+		{"changes", fmt.Sprintf("%d of %s, %s with the manifest", r.ChangedFiles, plural(r.Files, "file"), bytesText(r.ChangedBytes))},
+		{"download", fmt.Sprintf("%s in %s", bytesText(r.Downloaded), plural(r.Requests, "request"))},
+		{"flash", fmt.Sprintf("%s written in %s, %s erased; %s of free space needed", bytesText(r.Written), plural(r.Writes, "write"), plural(r.Erases, "block"), bytesText(r.RoomNeeded))},
+	}
+	if r.PeakHeap > 0 {
+		list = append(list, [2]string{"peak heap", fmt.Sprintf("%s, the application's own included (%s simulated: 64 bits)", bytesText(r.PeakHeap/2), bytesText(r.PeakHeap))})
+	}
+	return list
+}
+
+func picture(b *strings.Builder, cuts []rehearse.Cut, group int, colour bool) {
+	colours := map[byte]string{'o': "44;97", 'n': "42;30", 'b': "43;30", 'M': "41;97", 'X': "45;97"}
+	for i := 0; i < len(cuts); {
+		fmt.Fprintf(b, "  %6d ", cuts[i].Write)
+		before := byte(0)
+		for cell := 0; cell < cellsInLine && i < len(cuts); cell++ {
+			l := byte('n')
+			for j := i; j < min(i+group, len(cuts)); j++ {
+				if k := letter(cuts[j]); j == i || badness(k) > badness(l) {
+					l = k
+				}
+			}
+			i += group
+			if colour && l != before {
+				fmt.Fprintf(b, "\x1b[%sm", colours[l])
+				before = l
+			}
+			b.WriteByte(l)
+		}
+		if colour {
+			b.WriteString("\x1b[0m")
+		}
+		b.WriteString("\n")
+	}
+}
+
+// verdict sums up a report's cuts.
+func verdict(r *rehearse.Report) string {
+	text := fmt.Sprintf("%s: %d kept the old release (o), %d got the new one (n), %d ran a mix (M), %d were stuck (X)",
+		plural(len(r.Cuts), "cut"), r.Count(rehearse.OldRelease), r.Count(rehearse.NewRelease), r.Count(rehearse.Mixed), r.Count(rehearse.Stuck))
+	if n := r.LeftBehind(); n > 0 {
+		text += fmt.Sprintf("\n  %d kept the old release although the server was in reach", n)
+	}
+	if n := r.Bootless(); n > 0 {
+		text += fmt.Sprintf("\n  %d started main.py once without boot.py before they recovered (b): let boot.py\n  call the updater before it imports or opens anything else", n)
+	}
+	return text
+}
+
+func where(c rehearse.Cut) string {
+	text := fmt.Sprintf("cut after write %d", c.Write)
+	if c.Torn {
+		text = fmt.Sprintf("cut in the middle of write %d", c.Write+1)
+	}
+	if c.Second >= 0 {
+		text += fmt.Sprintf(" and again after write %d of the recovery", c.Second)
+	}
+	if c.Network {
+		return text + ", with the server in reach"
+	}
+	return text + ", without network"
+}
+
+func bytesText(n int) string {
+	switch {
+	case n >= 10<<20 || n >= 1<<20 && n%(1<<20) == 0:
+		return fmt.Sprintf("%d MB", n>>20)
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	case n >= 100<<10 || n >= 1<<10 && n%(1<<10) == 0:
+		return fmt.Sprintf("%d kB", n>>10)
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
