@@ -441,6 +441,7 @@ func TestVerifyInASmallHeap(t *testing.T) {
 		{"minimal.sig", []string{"a"}},
 		{"full.sig", []string{"a", "b"}},
 		{"longest.sig", []string{"a"}},
+		{"16-signers.sig", strings.Split("abcdefghijklmnop", "")},
 	} {
 		dir := t.TempDir()
 		document, trusted := filepath.Join(dir, "statement"), filepath.Join(dir, "keys")

@@ -149,33 +149,38 @@ def _double(x, y, z):
     return e * f % _P, g * h % _P, f * g % _P, e, h
 
 
-def _add(x, y, z, e, h, q):
-    """Add q, which is (y - x, y + x, 2*d*e*h, 2*z) of a point. add-2008-hwcd-3."""
+def _add(x, y, z, e, h, q, i):
+    """Add an odd multiple of a point: i is 1 to 7, or 9 to 15 for -7 to -1. q: _multiples() of
+    the point. add-2008-hwcd-3."""
+    s = i > 8
+    q = q[(16 - i if s else i) >> 1]
     t = e * h % _P * q[2]
     z *= q[3]
+    if s:
+        t = -t
     f = (z - t) % _P
     g = (z + t) % _P
-    t = (y - x) * q[0]
-    x = (y + x) * q[1]
+    t = (y - x) * q[s]
+    x = (y + x) * q[1 - s]
     e = (x - t) % _P
     h = (x + t) % _P
     return e * f % _P, g * h % _P, f * g % _P, e, h
 
 
 def _multiples(x, y):
-    """What _add takes for 1, 3, 5, 7 times a point and, at 9 to 15, for -7 to -1 times."""
-    q = [None] * 16
+    """(y - x, y + x, 2*d*e*h, 2*z) of 1, 3, 5 and 7 times a point."""
     p = _double(x, y, 1)
-    for i in (2, 1, 3, 5, 7):
+    q = []
+    twice = None
+    for _ in range(5):
         a, b, c, e, h = p
-        e = e * h % _P * _D * 2 % _P
-        c += c
-        q[i] = b - a, b + a, e, c
-        q[16 - i] = b + a, b - a, -e, c
-        if i == 2:
+        q.append((b - a, b + a, e * h % _P * _D * 2 % _P, c + c))
+        if twice is None:
+            twice = q
+            q = []
             p = x, y, 1, x, y
-        elif i < 7:
-            p = _add(*p, q[2])
+        elif len(q) < 4:
+            p = _add(*p, twice, 1)
     return q
 
 
@@ -239,9 +244,9 @@ def verify_steps(public_key, message, signature):
         x, y, z, e, h = _double(x, y, z)
         v = digits[i]
         if v & 15:
-            x, y, z, e, h = _add(x, y, z, e, h, a[v & 15])
+            x, y, z, e, h = _add(x, y, z, e, h, a, v & 15)
         if v > 15:
-            x, y, z, e, h = _add(x, y, z, e, h, b[v >> 4])
+            x, y, z, e, h = _add(x, y, z, e, h, b, v >> 4)
     if (y - ry * z) % _P:
         return False
     z = pow((yield from _power(z)), 32, _P) * pow(z, 11, _P) % _P  # 1 / z

@@ -4,7 +4,7 @@ Pure functions on a whole file (bytes). What statement() and keyset() return was
 for its form only: nobody may act on it until verify() has found the signatures good.
 """
 
-from binascii import a2b_base64, b2a_base64, hexlify
+from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 from hashlib import sha256
 from micropython import const
 
@@ -23,7 +23,7 @@ class StatementError(Exception):
         self.code = code
 
 
-def _bad(why):
+def _bad(why="line 2 is not JSON"):
     raise StatementError("format", why)
 
 
@@ -42,19 +42,19 @@ def _string(s, i):
         if c == 34:
             return out.decode() if len(out) <= 64 else None, i + 1
         if c < 32:
-            _bad("a control character in line 2, or a string without an end")
+            _bad()
         if c == 92:
             i += 1
             c = s[i]
             at = b'"\\/bfnrtu'.find(s[i : i + 1])
             if at < 0:
-                _bad("unknown escape in line 2")
+                _bad()
             if at == 8:
                 c = 0
                 for i in range(i + 1, i + 5):
                     d = b"0123456789abcdef".find(s[i : i + 1].lower())
                     if d < 0:
-                        _bad("unknown escape in line 2")
+                        _bad()
                     c = c << 4 | d
                 if high and c >> 10 == 0x37:
                     out = out[:-3]
@@ -87,7 +87,7 @@ def _number(s, i):
         while s[i] in b"0123456789":
             i += 1
         if i == first or not mark and s[first] == 48 and i > first + 1:
-            _bad("no JSON value where one must be in line 2")
+            _bad()
         if first == start and i < start + 20:
             v = int(s[start:i])
     return v, i
@@ -111,7 +111,7 @@ def _value(s, i, keep, depth):
                 return v, i + len(word)
         return _number(s, i)
     if depth == _MAX_DEPTH:
-        _bad("line 2 is nested too deep")
+        _bad("line 2 is too deep")
     v = {} if c == 123 else []
     i = _blanks(s, i + 1)
     more = s[i] != c + 2  # the bracket that closes
@@ -122,22 +122,22 @@ def _value(s, i, keep, depth):
         if c == 123:
             i = _blanks(s, i)
             if s[i] != 34:
-                _bad("no key where one must be in line 2")
+                _bad()
             key, i = _string(s, i)
             if key is None:
-                _bad("a key in line 2 is longer than 64 bytes")
+                _bad("line 2 is too long")
             if keep is not None:
                 if key in v:
-                    _bad("the key {} is given twice".format(repr(key)[:40]))
+                    _bad("two values of " + key)
                 if len(v) == _MAX_KEYS:
-                    _bad("line 2 has more than {} keys".format(_MAX_KEYS))
+                    _bad("too many keys")
                 inner = ("sha256", "size") if key in keep else None
             i = _blanks(s, i)
             if s[i] != 58:
-                _bad("no : after a key in line 2")
+                _bad()
             i += 1
         elif keep is not None and len(v) == _MAX_LISTED:
-            _bad("a list has more than {} entries".format(_MAX_LISTED))
+            _bad("line 2 is too long")
         x, i = _value(s, i, inner, depth + 1)
         if keep is None:
             pass
@@ -148,25 +148,18 @@ def _value(s, i, keep, depth):
         i = _blanks(s, i)
         more = s[i] != c + 2
         if more and s[i] != 44:
-            _bad("no , between values in line 2")
+            _bad()
         i += 1
     return v, i
 
 
-def _hex(s, digits):
-    for c in s:
-        if c not in b"0123456789abcdef":
-            return False
-    return len(s) == digits
-
-
-def _base64(text, size):
-    """The bytes of the one right Base64 text for so many; None for any other text."""
+def _exact(text, size, decode=a2b_base64, encode=b2a_base64):
+    """The bytes of the one right text for so many of them; None for any other text."""
     try:
-        v = a2b_base64(text)
+        v = decode(text)
     except ValueError:
         return None
-    return v if len(v) == size and b2a_base64(v)[:-1] == text else None
+    return v if len(v) == size and encode(v).strip() == text else None
 
 
 def _signatures(data):
@@ -174,18 +167,16 @@ def _signatures(data):
     at = data.find(b"\n", data.find(b"\n") + 1) + 1
     last = b""
     while at < len(data):
-        end = data.find(b"\n", at)
         id = bytes(data[at : at + 16])
-        v = _base64(bytes(data[at + 17 : end]), 64) if end == at + 105 else None
-        if v is None or data[at + 16] != 32:
-            _bad("a signature is not 16 hexadecimal digits, a space and the Base64 of 64 bytes")
-        if not _hex(id, 16):
-            _bad("a key id is not 16 hexadecimal digits in lower case")
+        v = _exact(bytes(data[at + 17 : at + 105]), 64)
+        between = data[at + 16 : at + 17] + data[at + 105 : at + 106]
+        if v is None or between != b" \n" or _exact(id, 8, unhexlify, hexlify) is None:
+            _bad("a line is no signature")
         if id <= last:
-            _bad("the signatures are not in ascending order of key ids, each once")
+            _bad("signatures out of order")
         yield id, v
         last = id
-        at = end + 1
+        at += 106
 
 
 # Texts are looked at byte by byte: to iterate over a str would intern every character, which
@@ -209,70 +200,77 @@ def _utf8(s, i, end):
                 _bad("not UTF-8")
 
 
-def _text(v, key):
+def _text(v):
     b = v.encode() if isinstance(v, str) else b""
-    if not 1 <= len(b) <= 64:
-        _bad(key + " must be a text of 1 to 64 bytes")
     last = 0
     for c in b:
         if c < 32 or c == 127 or last == 0xC2 and c < 0xA0:
-            _bad(key + " has a control character")
+            return False
         last = c
-    if "\ufffd" in v:
-        _bad(key + " is damaged")
+    return 1 <= len(b) <= 64 and "\ufffd" not in v
 
 
-def _numbers(text, key, least, most):
-    """[6, 3] for "6.3"."""
+def _numbers(text, most):
+    """[6, 3] for "6.3", None for what is not most numbers, or one less."""
     try:
         v = [int(part) for part in text.split(".")]
     except ValueError:
-        v = ()
+        return None
     # What int() takes beyond plain digits does not come out of str() again, but for a sign.
-    if ".".join([str(n) for n in v]) != text or not least <= len(v) <= most:
-        v = (-1,)
-    if min(v) < 0 or max(v) > 999:
-        _bad(key + " is not a version: " + text)
-    return v
+    if ".".join([str(n) for n in v]) != text or not most - 2 < len(v) <= most:
+        return None
+    return v if min(v) >= 0 and max(v) <= 999 else None
 
 
-def _read(data, kind, size, signatures, required, optional):
-    if len(data) > size:
-        _bad("longer than {} bytes".format(size))
+def _right(v, key, kind):
+    if key in ("channels", "boards", "keys"):
+        if not isinstance(v, list) or not v:
+            return False
+        for text in v:
+            if not _text(text) or v.count(text) > 1:
+                return False
+        return True
+    if key in ("version", "keyset", "threshold", "time", "expires", "size"):
+        least = 0 if key == "size" or key == "version" and kind == "release" else 1
+        return type(v) is int and least <= v <= _MAX_INT
+    if key == "manifest":
+        return (
+            isinstance(v, dict)
+            and _right(v.get("size"), "size", kind)
+            and isinstance(v.get("sha256"), str)
+            and _exact(v["sha256"].encode(), 32, unhexlify, hexlify) is not None
+        )
+    if not _text(v):
+        return False
+    return key not in ("mpy", "micropython") or _numbers(v, 2 + (key != "mpy")) is not None
+
+
+def _read(data, kind, size, signatures, keys):
+    """keys: those that are known; four of them are required."""
     i = 13 + len(kind)
     if data[:i] != b"saguarota-" + kind.encode() + b" 1\n":
         _bad("line 1 is not: saguarota-{} 1".format(kind))
     end = data.find(b"\n", i)
+    if len(data) > size:
+        _bad("too long")
     if end < i + 2 or data[i] != 123 or data[end - 1] != 125:
-        _bad("line 2 is not one JSON object")
+        _bad()
     for _ in _signatures(data):
         signatures -= 1
         if signatures < 0:
             _bad("too many signatures")
     _utf8(data, i, end)
-    d, i = _value(data, i, required + optional, 0)
+    d, i = _value(data, i, keys, 0)
     if i != end:
-        _bad("there is something after the object in line 2")
-    for key in required:
-        if key not in d:
-            _bad("the key {} is missing".format(key))
+        _bad()
     known = {}
-    for key in required + optional:
+    for key in keys:
         if key in d:
-            v = known[key] = d[key]
-            if key in ("channels", "boards", "keys"):
-                if not isinstance(v, list) or not v:
-                    _bad(key + " must be a list of texts")
-                for text in v:
-                    _text(text, key)
-                    if v.count(text) > 1:
-                        _bad("{} has {} twice".format(key, text))
-            elif key in ("version", "keyset", "threshold", "time", "expires"):
-                least = 0 if key == "version" and kind == "release" else 1
-                if type(v) is not int or not least <= v <= _MAX_INT:
-                    _bad("{} must be a whole number from {} on".format(key, least))
-            elif key != "manifest":
-                _text(v, key)
+            if not _right(d[key], key, kind):
+                _bad("bad value of " + key)
+            known[key] = d[key]
+        elif key in keys[:4]:
+            _bad("no value of " + key)
     return known
 
 
@@ -280,23 +278,11 @@ def statement(data):
     """What a statement says, as a dict of its known keys. Raises StatementError."""
     d = _read(
         data, "release", 4096, 16,
-        ("app", "version", "manifest", "keyset"),
-        ("name", "channels", "boards", "mpy", "micropython", "time", "expires"),
+        ("app", "version", "manifest", "keyset", "name", "channels", "boards", "mpy",
+         "micropython", "time", "expires"),
     )  # fmt: skip
-    if "mpy" in d:
-        _numbers(d["mpy"], "mpy", 1, 2)
-    if "micropython" in d:
-        _numbers(d["micropython"], "micropython", 2, 3)
     m = d["manifest"]
-    if not isinstance(m, dict):
-        _bad("manifest must be an object")
-    v = m.get("sha256")
-    if not isinstance(v, str) or not _hex(v.encode(), 64):
-        _bad("manifest.sha256 must be 64 hexadecimal digits in lower case")
-    n = m.get("size")
-    if type(n) is not int or n > _MAX_INT:
-        _bad("manifest.size must be a whole number")
-    d["manifest"] = {"sha256": v, "size": n}
+    d["manifest"] = {"sha256": m["sha256"], "size": m["size"]}
     return d
 
 
@@ -305,12 +291,12 @@ def keyset(data):
 
     Whether a key is a point of the curve is not asked: one that is none verifies nothing.
     """
-    d = _read(data, "keyset", 8192, 32, ("app", "version", "threshold", "keys"), ())
-    d["keys"] = [_base64(text.encode(), 32) for text in d["keys"]]
+    d = _read(data, "keyset", 8192, 32, ("app", "version", "threshold", "keys"))
+    d["keys"] = [_exact(text.encode(), 32) for text in d["keys"]]
     if None in d["keys"]:
-        _bad("a key is not the Base64 of 32 bytes")
+        _bad("bad value of keys")
     if d["threshold"] > len(d["keys"]):
-        _bad("the threshold is {} and there are {} keys".format(d["threshold"], len(d["keys"])))
+        _bad("bad value of threshold")
     return d
 
 
@@ -327,21 +313,24 @@ def verify(data, trusted):
     end = data.find(b"\n") + 1
     message = sha256(memoryview(data)[: data.find(b"\n", end) + 1]).digest()
     message = bytes(data[:end]).replace(b" ", b"-") + message
-    ids = {}
-    for keys, _ in trusted:
-        for key in keys:
-            ids[hexlify(sha256(key).digest()[:8])] = key
-    good = []
+    good = [0] * len(trusted)
     for id, signature in _signatures(data):
-        if id in ids:
-            if not (yield from verify_steps(ids[id], message, signature)):
-                raise StatementError("signature", "wrong signature of key " + id.decode())
-            good.append(ids[id])
-    for keys, threshold in trusted:
-        n = len([key for key in good if key in keys])
-        if n < max(1, threshold):
+        verified = None
+        for i in range(len(trusted)):
+            for key in trusted[i][0]:
+                if hexlify(sha256(key).digest()[:8]) == id:
+                    # One key may be in two pairs, and in one twice; two may have one id.
+                    if key != verified:
+                        if not (yield from verify_steps(key, message, signature)):
+                            raise StatementError("signature", "bad signature of " + id.decode())
+                        verified = key
+                    good[i] += 1
+                    break
+    for i in range(len(trusted)):
+        n = max(1, trusted[i][1])
+        if good[i] < n:
             raise StatementError(
-                "threshold", "signed by {} trusted keys, where it takes {}".format(n, threshold)
+                "threshold", "signed by {} trusted keys, where it takes {}".format(good[i], n)
             )
 
 
@@ -385,11 +374,11 @@ def fits(d, app, channel, names, mpy, micropython, now, installed):
         else:
             raise StatementError("board", "it is not for this board, " + " or ".join(names))
     if mpy is not None and "mpy" in d:
-        v = _numbers(d["mpy"], "mpy", 1, 2)
+        v = _numbers(d["mpy"], 2)
         if v != list(mpy[: len(v)]):
             raise StatementError("mpy", "it needs the .mpy format " + d["mpy"])
     if micropython is not None and "micropython" in d:
-        if _numbers(d["micropython"], "micropython", 2, 3) > list(micropython[:3]):
+        if _numbers(d["micropython"], 3) > list(micropython[:3]):
             raise StatementError("micropython", "it needs MicroPython " + d["micropython"])
     if now is not None and now > d.get("expires", now):
         raise StatementError("expired", "it expired at {}, and it is {}".format(d["expires"], now))
