@@ -318,6 +318,8 @@ func TestStatementJSON(t *testing.T) {
 		{"{\"name\":\"\x9f\x80\"," + minimal + `}`, "format"},
 		{"{\"name\":\"\xed\xa0\x80\"," + minimal + `}`, "format"},
 		{"{\"name\":\"\xf4\x90\x80\x80\"," + minimal + `}`, "format"},
+		{"{\"name\":\"\xf8\x90\x80\x80\"," + minimal + `}`, "format"},
+		{"{\"name\":\"\xf4\x8f\xbf\xbf\"," + minimal + `}`, "threshold"},
 		{"{\"x\":\"\xf0\x9f\x8c\"," + minimal + `}`, "format"},
 		{`{"n\u0061me":"a","name":"a",` + minimal + `}`, "format"},
 		{`{"x":1,"x":1,` + minimal + `}`, "format"},

@@ -185,7 +185,10 @@ def _multiples(x, y):
 
 
 def verify_steps(public_key, message, signature):
-    """verify() as a generator, for who has other work to do in between. It returns the verdict."""
+    """verify() as a generator, for who has other work to do in between.
+
+    It yields 0, which in this package is the time to wait, and returns the verdict.
+    """
     for v in (public_key, message, signature):
         if not isinstance(v, (bytes, bytearray)):
             return False

@@ -190,7 +190,7 @@ def _utf8(s, i, end):
         i += 1
         if c > 127:
             n = (c > 0xDF) + (c > 0xEF)
-            v = c & 0x1F >> n if c > 0xBF else -1
+            v = c & 0x1F >> n if 0xBF < c < 0xF8 else -1
             for _ in range(n + 1):
                 if s[i] >> 6 != 2:
                     _bad("not UTF-8")
