@@ -6,11 +6,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/release"
 )
 
 // FuzzHandler asks for whatever the fuzzer comes up with. However it is
@@ -18,7 +20,7 @@ import (
 // server's own, or a refusal; and its line in the log is one line.
 func FuzzHandler(f *testing.F) {
 	for _, target := range []string{
-		"/ota/versions.json", "/ota/main.py", "/ota/lib/", "/ota/lib", "/ota", "/ota/", "/",
+		"/ota/versions.json", "/ota/versions.json.sig", "/ota/keys/1.json", "/ota/keys/%31.json", "/ota/main.py", "/ota/lib/", "/ota/lib", "/ota", "/ota/", "/",
 		"/ota/../secret.py", "/ota/%2e%2e/secret.py", "/ota/..%2fsecret.py", "/ota/%252e%252e/secret.py",
 		`/ota/..\secret.py`, "/ota/..%5csecret.py", "/ota/out.py", "/ota/outdir/x.py", "/ota/loop/loop/main.py",
 		"/ota/main.py%00", "/ota/main.py/", "/ota//main.py", "/ota/./main.py", "/ota/tests/helper.py", "/ota/.env",
@@ -41,7 +43,10 @@ func FuzzHandler(f *testing.F) {
 		}
 	}
 	var line string
-	s, err := New(Config{Dir: dir, Options: manifest.DefaultOptions(), Log: func(e Event) { line = e.String() }})
+	config, _ := signing(f, dir)
+	config.Options, config.Log = manifest.DefaultOptions(), func(e Event) { line = e.String() }
+	config.Keysets = [][]byte{[]byte("a keyset")}
+	s, err := New(config)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -85,7 +90,8 @@ func FuzzHandler(f *testing.F) {
 		if to := w.Header().Get("Location"); w.Code == 301 && !strings.HasPrefix(to, "http://") && !strings.HasPrefix(to, "/ota") {
 			t.Errorf("%q: sent on to %q", head, to)
 		}
-		if w.Code != 200 || req.Method != "GET" || strings.HasSuffix(req.URL.Path, "/") || req.URL.Path == prefix+ManifestName {
+		if w.Code != 200 || req.Method != "GET" || strings.HasSuffix(req.URL.Path, "/") ||
+			slices.Contains([]string{prefix + ManifestName, prefix + release.StatementName, prefix + release.KeysetName(1)}, req.URL.Path) {
 			return
 		}
 		path := strings.TrimPrefix(req.URL.Path, prefix)

@@ -1,9 +1,11 @@
 // Package devserver serves a source tree to boards while it is being worked
 // on: save a file, and the next board that polls is offered it.
 //
-//	/ota/versions.json   the manifest, built from the tree at each request
-//	/ota/<path>          every file of the release
-//	/ota/, /ota/<dir>/   listings in the manner of nginx, for boards that crawl
+//	/ota/versions.json       the manifest, built from the tree at each request
+//	/ota/versions.json.sig   the signed statement about it, where Config.Sign is set
+//	/ota/keys/<n>.json       keysets, where Config.Keysets has them
+//	/ota/<path>              every file of the release
+//	/ota/, /ota/<dir>/       listings in the manner of nginx, for boards that crawl
 //
 // What is served is what the manifest lists: a path that leads out of the tree,
 // also by way of a link, or to a file that the filters leave out, does not
@@ -34,6 +36,7 @@ import (
 	"time"
 
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/release"
 )
 
 // ManifestName is the name under which the manifest is served. A file of that
@@ -52,11 +55,20 @@ type Config struct {
 	SignatureField string // where the signature goes; empty means manifest.DefaultSignatureField
 	Indent         int    // of the manifest, as manifest.Encode takes it
 
+	// Sign, if set, returns the signed statement (release.Document.Bytes) about
+	// a manifest of the given version, encoded as it is served. It is called
+	// once for each state of the tree that is polled for, one call at a time.
+	Sign func(ctx context.Context, encoded []byte, version int64) ([]byte, error)
+
+	// Keysets are the files keys/1.json, keys/2.json and so on.
+	Keysets [][]byte
+
 	// Log is called for every request after it was answered, and for what
 	// happens besides, never twice at the same time. It may be nil.
 	Log func(Event)
 
-	// Now tells the time, for the log only. Nil means time.Now.
+	// Now tells the time, for the log and for how long a statement is
+	// remembered. Nil means time.Now.
 	Now func() time.Time
 }
 
@@ -67,6 +79,8 @@ type Server struct {
 	dir     string // absolute, without links; clients are not told
 	scanner *manifest.Scanner
 	boards  boards
+	offers  offers
+	keysets map[string][]byte // by path
 	limits  limits
 
 	logging sync.Mutex
@@ -95,8 +109,13 @@ func New(config Config) (*Server, error) {
 	s := &Server{
 		config: config,
 		boards: boards{known: make(map[string]*progress)},
+		offers: offers{pinned: make(map[string]pin)},
 		limits: defaultLimits,
 		warned: make(map[string]bool),
+	}
+	s.keysets = make(map[string][]byte, len(config.Keysets))
+	for i, keyset := range config.Keysets {
+		s.keysets[release.KeysetName(int64(i+1))] = keyset
 	}
 	dir, err := filepath.Abs(config.Dir)
 	if err == nil {
@@ -124,12 +143,15 @@ func (s *Server) Manifest(ctx context.Context) (*manifest.Manifest, error) {
 		return nil, err
 	}
 	m.SignatureField = s.config.SignatureField
-	if s.config.Key != nil {
-		if err := m.Sign(s.config.Key); err != nil {
-			return nil, err
-		}
+	return m, s.addHMAC(m)
+}
+
+// addHMAC signs a manifest with the shared secret, if there is one.
+func (s *Server) addHMAC(m *manifest.Manifest) error {
+	if s.config.Key == nil {
+		return nil
 	}
-	return m, nil
+	return m.Sign(s.config.Key)
 }
 
 // ServeHTTP answers one request and logs it.
@@ -192,6 +214,10 @@ func (s *Server) answer(w *response, r *http.Request, client string) string {
 		return ""
 	case path == ManifestName:
 		return s.serveManifest(w, r, client)
+	case path == release.StatementName && s.config.Sign != nil:
+		return s.serveStatement(w, r, client)
+	case s.keysets[path] != nil:
+		return s.serveKeyset(w, r, path)
 	case path == "" || strings.HasSuffix(path, "/"):
 		return s.serveListing(w, r, client, strings.TrimSuffix(path, "/"))
 	}
@@ -222,24 +248,26 @@ func releasePath(u *url.URL) (string, bool) {
 
 // serveManifest answers with the manifest.
 func (s *Server) serveManifest(w *response, r *http.Request, client string) string {
-	// A client that lost patience does not stop the work: what was read is
-	// remembered, so that its next try is quick.
-	m, err := s.Manifest(context.WithoutCancel(r.Context()))
-	var body []byte
-	if err == nil {
-		body, err = m.Encode(s.config.Indent)
-	}
-	if err != nil {
-		return s.broken(w, "the manifest could not be built", err)
+	o, ok := s.offers.pinnedFor(client, s.config.Now())
+	if !ok {
+		var err error
+		if o, err = s.offer(r.Context()); err != nil {
+			return s.broken(w, "the manifest could not be built", err)
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
+	return s.servePolled(w, r, client, o, o.encoded)
+}
+
+// servePolled answers a request by which a board asks what there is.
+func (s *Server) servePolled(w *response, r *http.Request, client string, o offer, body []byte) string {
 	etag := quoteSum(sha256.Sum256(body))
 	serveContent(w, r, etag, bytes.NewReader(body))
 	if r.Method != http.MethodGet {
 		return ""
 	}
 	s.boards.started(client, s.config.Now())
-	return s.boards.polled(r.Header.Get("If-None-Match"), etag, m.Version, len(m.Files))
+	return s.boards.polled(r.Header.Get("If-None-Match"), etag, o.version, o.files)
 }
 
 // serveFile answers with a file of the release, or sends the client on if it is

@@ -58,7 +58,7 @@ type Build struct {
 // older keyset does not count: its version may be a thief's.
 //
 // If the site, or the first of o.From that has any, has keysets, the statement
-// names the last of them, and the signers must be in it (ErrKey); a new site gets
+// names the last of them, and the signers must be in it (ErrNoMember); a new site gets
 // copies of them. Else the signers are keyset 1, which boards know by themselves.
 func BuildSite(ctx context.Context, dir string, o BuildOptions) (*Build, error) {
 	dir, err := checkPlaces(dir, o)
@@ -214,13 +214,9 @@ func firstChain(ctx context.Context, sources []Source) ([]Link, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(chain) == 0 {
-			continue
+		if len(chain) > 0 {
+			return chain, nil
 		}
-		if last := chain[len(chain)-1]; last.Pending != nil {
-			return nil, fmt.Errorf("%s of %s: %w", KeysetName(last.Keyset.Version), src, last.Pending)
-		}
-		return chain, nil
 	}
 	return nil, nil
 }
@@ -230,17 +226,27 @@ func checkSigners(chain []Link, o BuildOptions) (*Keyset, error) {
 	if len(chain) == 0 {
 		return &Keyset{App: o.Statement.App, Version: 1, Threshold: 1}, nil
 	}
-	keyset := chain[len(chain)-1].Keyset
-	if keyset.App != o.Statement.App {
-		return nil, fmt.Errorf("%w: the keysets of the site are those of %q, not %q", ErrApp, keyset.App, o.Statement.App)
+	last := chain[len(chain)-1]
+	return last.Keyset, last.CheckSigners(o.Statement.App, o.Signers)
+}
+
+// CheckSigners reports whether releases of app can be signed by signers for this
+// keyset: ErrThreshold if it is pending, ErrApp, or ErrNoMember if one is not in it.
+func (l Link) CheckSigners(app string, signers []Signer) error {
+	k := l.Keyset
+	switch {
+	case l.Pending != nil:
+		return fmt.Errorf("%s: %w", KeysetName(k.Version), l.Pending)
+	case k.App != app:
+		return fmt.Errorf("%w: the keysets of the site are those of %q, not %q", ErrApp, k.App, app)
 	}
-	return keyset, checkMembers(keyset, o.Signers)
+	return checkMembers(k, signers)
 }
 
 func checkMembers(keyset *Keyset, signers []Signer) error {
 	for _, s := range signers {
 		if id := s.PublicKey().ID(); !keyset.Has(id) {
-			return fmt.Errorf("%w: %s is not in keyset %d, so boards would not count its signature", ErrKey, id, keyset.Version)
+			return fmt.Errorf("%w: %s is not in keyset %d, so boards would not count its signature", ErrNoMember, id, keyset.Version)
 		}
 	}
 	return nil

@@ -56,6 +56,9 @@ var (
 	// ErrPlace: a site in the folder of its sources, or around it.
 	ErrPlace = errors.New("site and sources must lie beside each other")
 
+	// ErrNoMember: a signer whose signature would not count.
+	ErrNoMember = errors.New("a key without a say")
+
 	// ErrNoKeysets: a site whose keys were never written down.
 	ErrNoKeysets = errors.New("no keysets")
 

@@ -13,7 +13,7 @@ import (
 // that may be elsewhere than who built it, and returns how many are still
 // missing. It checks first that the statement fits the manifest beside it
 // (ErrContent), so that nobody signs for other files than those he can look at,
-// and that the signers are in the keyset which it names (ErrKey), where the site
+// and that the signers are in the keyset which it names (ErrNoMember), where the site
 // has that.
 func SignSite(ctx context.Context, dir string, signers ...Signer) (s *Statement, doc *Document, missing int, err error) {
 	src := Dir(dir)
@@ -71,7 +71,7 @@ func NewChain(ctx context.Context, dir string, keyset Keyset, signers ...Signer)
 
 // ExtendChain writes the keyset that follows the last one of a site. If signers
 // are still missing, the Link is Pending. Signatures of who is in neither of the
-// two keysets are refused (ErrKey).
+// two keysets are refused (ErrNoMember).
 func ExtendChain(ctx context.Context, dir string, threshold int, keys []PublicKey, signers ...Signer) (Link, error) {
 	chain, err := ReadChain(ctx, Dir(dir))
 	if err != nil {
@@ -121,7 +121,7 @@ func signLink(ctx context.Context, dir string, before, keyset *Keyset, doc *Docu
 	for _, signer := range signers {
 		id := signer.PublicKey().ID()
 		if !keyset.Has(id) && (before == nil || !before.Has(id)) {
-			return Link{}, fmt.Errorf("%w: %s is neither in keyset %d nor in the one before, so its signature would not count", ErrKey, id, keyset.Version)
+			return Link{}, fmt.Errorf("%w: %s is neither in keyset %d nor in the one before, so its signature would not count", ErrNoMember, id, keyset.Version)
 		}
 		if err := doc.Sign(ctx, signer); err != nil {
 			return Link{}, err

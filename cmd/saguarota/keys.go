@@ -297,7 +297,7 @@ func explainKeys(err error) error {
 		return withHint(err, "write down the keys that boards are made with: \"saguarota keys init SITE PUB --app NAME --key KEY\"")
 	case errors.Is(err, release.ErrThreshold):
 		return withHint(err, "add the signatures that are missing: \"saguarota keys sign SITE --key KEY\"")
-	case errors.Is(err, release.ErrKey):
+	case errors.Is(err, release.ErrNoMember):
 		return withHint(err, "see who may sign: \"saguarota keys list SITE\"")
 	case errors.Is(err, release.ErrSequence), errors.Is(err, release.ErrSignature):
 		return withHint(err, "the keysets were damaged or replaced; restore the folder keys from a copy that you trust")

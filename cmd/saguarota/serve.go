@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/cactuscon/saguarota/devserver"
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/release"
 )
 
 const serveLong = `Serve the folder SRC to boards while you work on it.
@@ -25,6 +27,11 @@ const serveLong = `Serve the folder SRC to boards while you work on it.
   /ota/versions.json   the manifest, always of the files as they are now
   /ota/PATH            the files of the release
   /ota/                listings, for boards with recurse_http_fs=True
+
+With --key releases are signed as they are asked for, so that boards with
+public_keys can be developed for; use another key than for boards in the field.
+The statement is at /ota/versions.json.sig. --keysets SITE also serves the keysets
+of a site, which then say who may sign.
 
 Only what the manifest lists is served: files that the filters leave out and
 links that lead out of SRC are "not found". This is a tool for your desk. It
@@ -38,7 +45,8 @@ one line on standard error. Ctrl-C stops the server; downloads under way get a
 few seconds to finish.`
 
 const serveExample = `  saguarota serve src                    for programs on this machine
-  saguarota serve src --host 0.0.0.0     for boards on the same network`
+  saguarota serve src --host 0.0.0.0     for boards on the same network
+  saguarota serve src --key dev.key      for boards that take signed releases only`
 
 // serveOptions are the options of "serve".
 type serveOptions struct {
@@ -47,6 +55,9 @@ type serveOptions struct {
 	port          uint16
 	allowEmpty    bool
 	exitWithStdin bool
+	keys          []string
+	app           string
+	keysets       string
 }
 
 func serveCommand() *cobra.Command {
@@ -70,6 +81,9 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&o.host, "host", "localhost", "address to listen on; 0.0.0.0 is every address of this machine")
 	flags.Uint16Var(&o.port, "port", 8000, "port to listen on; 0 takes a free one")
 	flags.BoolVar(&o.allowEmpty, "allow-empty", false, "start although SRC has no file to serve yet")
+	flags.StringArrayVar(&o.keys, "key", nil, "file with a private key to sign with; may be given several times")
+	flags.StringVar(&o.app, "app", "", "name of the application in signed releases; the name of SRC if it is not given")
+	flags.StringVar(&o.keysets, "keysets", "", "site whose keysets are served, too")
 	flags.BoolVar(&o.exitWithStdin, "exit-with-stdin", false, "stop when standard input ends, as it does when the program that holds it dies")
 	// For programs that run this one, such as saguarota.py3utils.
 	if err := flags.MarkHidden("exit-with-stdin"); err != nil {
@@ -94,14 +108,19 @@ func serve(cmd *cobra.Command, src string, o serveOptions) error {
 	}
 	stderr := cmd.ErrOrStderr()
 	log := requestLog{w: stderr, fancy: isTerminal(stderr)}
-	server, err := devserver.New(devserver.Config{
+	config := devserver.Config{
 		Dir:            src,
 		Options:        options,
 		Key:            key,
 		SignatureField: o.tree.signatureField,
 		Indent:         o.tree.indent,
 		Log:            log.print,
-	})
+	}
+	trusted, err := o.signWith(cmd, src, &config)
+	if err != nil {
+		return err
+	}
+	server, err := devserver.New(config)
 	if err != nil {
 		return err
 	}
@@ -135,7 +154,7 @@ func serve(cmd *cobra.Command, src string, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	w := welcome{src: src, host: o.host, port: listener.Addr().(*net.TCPAddr).Port, m: m, signed: key != nil}
+	w := welcome{src: src, host: o.host, port: listener.Addr().(*net.TCPAddr).Port, m: m, signed: key != nil, trusted: trusted}
 	if anyAddress(o.host) {
 		w.host, w.lan = listener.Addr().(*net.TCPAddr).IP.String(), lanAddresses(o.host)
 	}
@@ -148,6 +167,67 @@ func serve(cmd *cobra.Command, src string, o serveOptions) error {
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "stopped")
 	return nil
+}
+
+// signWith makes the server sign, if there are keys, and returns what boards need
+// to know of these.
+func (o *serveOptions) signWith(cmd *cobra.Command, src string, config *devserver.Config) (*release.Keyset, error) {
+	if len(o.keys) == 0 {
+		if o.app != "" || o.keysets != "" {
+			return nil, withHint(errors.New("--app and --keysets are for signed releases, but there is no --key"), "give --key KEY, or leave them out")
+		}
+		return nil, nil
+	}
+	sign := signFlags{keys: o.keys}
+	signers, err := sign.signers(cmd)
+	if err != nil {
+		return nil, err
+	}
+	trusted := &release.Keyset{App: o.app, Version: 1, Threshold: len(signers)}
+	if trusted.App == "" {
+		path, err := filepath.Abs(src)
+		if err != nil {
+			return nil, err
+		}
+		trusted.App = filepath.Base(path)
+	}
+	for _, s := range signers {
+		trusted.Keys = append(trusted.Keys, s.PublicKey())
+	}
+	if o.keysets != "" {
+		chain, err := release.ReadChain(cmd.Context(), release.Dir(o.keysets))
+		if err == nil && len(chain) == 0 {
+			err = fmt.Errorf("%w in %s", release.ErrNoKeysets, o.keysets)
+		}
+		if err != nil {
+			return nil, explainKeys(err)
+		}
+		for _, link := range chain {
+			config.Keysets = append(config.Keysets, link.Document.Bytes())
+		}
+		last := chain[len(chain)-1]
+		if err := last.CheckSigners(trusted.App, signers); err != nil {
+			return nil, explainKeys(err)
+		}
+		trusted = last.Keyset
+	}
+	if err := trusted.Check(); err != nil {
+		return nil, withHint(err, "give the application another name with --app")
+	}
+	config.Sign = func(ctx context.Context, encoded []byte, version int64) ([]byte, error) {
+		s := release.Statement{App: trusted.App, Version: version, Manifest: release.PinOf(encoded), Keyset: trusted.Version}
+		doc, err := s.Document()
+		if err != nil {
+			return nil, err
+		}
+		for _, signer := range signers {
+			if err := doc.Sign(ctx, signer); err != nil {
+				return nil, err
+			}
+		}
+		return doc.Bytes(), nil
+	}
+	return trusted, nil
 }
 
 // checkFolder explains what is wrong with a path that should be a folder's.
@@ -225,6 +305,8 @@ type welcome struct {
 	lan    []string           // addresses for boards, where host is every address
 	m      *manifest.Manifest // nil: it could not be built
 	signed bool
+	// what boards must trust, where releases are signed with public keys
+	trusted *release.Keyset
 }
 
 // text returns the message. Its first line is for programs and must stay as it is.
@@ -252,6 +334,19 @@ func (w welcome) text() string {
 		b.WriteString("        manifest_auth_key=\"...\",  # the key that this server signs with\n")
 		if w.m != nil && w.m.SignatureField != manifest.DefaultSignatureField {
 			fmt.Fprintf(&b, "        manifest_signature_field=%q,\n", w.m.SignatureField)
+		}
+	}
+	if k := w.trusted; k != nil {
+		var keys []string
+		for _, key := range k.Keys {
+			keys = append(keys, strconv.Quote(key.String()))
+		}
+		fmt.Fprintf(&b, "        app=%q,\n        public_keys=[%s],\n", k.App, strings.Join(keys, ", "))
+		if k.Threshold > 1 {
+			fmt.Fprintf(&b, "        threshold=%d,\n", k.Threshold)
+		}
+		if k.Version > 1 {
+			fmt.Fprintf(&b, "        keyset=%d,\n", k.Version)
 		}
 	}
 	b.WriteString("    )\n    ota.check_and_perform_ota()\n\nCtrl-C stops the server.\n")
