@@ -42,6 +42,9 @@ type Rehearsal struct {
 	// application confirms the release within that time. With Board.Devices it is the time
 	// that the board's clock shows, which does not wait.
 	Settle time.Duration
+	// Room is how much of the flash is left free beside the old release, in bytes; 0 for all
+	// that there is.
+	Room int
 	// Memory is the heap of the board, in bytes, if not 0. The simulated board gets twice that,
 	// because its objects are twice the size of a 32-bit board's, and what the simulation takes.
 	Memory int
@@ -322,6 +325,17 @@ func (p *play) prepare(ctx context.Context) error {
 	if err := board.Format(ctx, append(slices.Clone(p.Factory), os.DirFS(release))...); err != nil {
 		return err
 	}
+	if p.Room > 0 {
+		res, err := p.boot(ctx, board, false)
+		if err != nil {
+			return err
+		}
+		if fill := res.Room - p.Room; fill > 0 {
+			if err := board.WriteFile(ctx, "fill", make([]byte, fill)); err != nil {
+				return err
+			}
+		}
+	}
 	if p.base, err = os.ReadFile(board.Image); err != nil {
 		return err
 	}
@@ -397,6 +411,7 @@ func (p *play) whole(ctx context.Context) error {
 	var console strings.Builder
 	raised := "" // by the new release
 	ended := 0   // writes
+	waits := 0   // boots of the old release that did not lead to another
 	for boots := range maxBoots {
 		if res, err = p.boot(ctx, board, true); err != nil {
 			return err
@@ -420,6 +435,11 @@ func (p *play) whole(ctx context.Context) error {
 		}
 		if res.Raised != "" && res.Tree == p.new.whole {
 			raised = res.Raised
+		}
+		if p.new.whole == "" && !res.Ending.Reboots() {
+			if waits++; waits == 3 {
+				break
+			}
 		}
 		quiet := len(p.log) == ended
 		ended = len(p.log)

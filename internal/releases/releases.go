@@ -24,8 +24,14 @@ type Pair struct {
 	Old, New map[string]string
 	// OwnLibrary says that the updater is part of both trees.
 	OwnLibrary bool
-	// Room is how much of the flash is left free beside the old release; 0 for plenty.
-	Room int
+	// Room is how much of the flash is left free beside the old release, RoomFAT the same on
+	// FAT; 0 for plenty.
+	Room, RoomFAT int
+}
+
+// All has every pair.
+func All() []Pair {
+	return []Pair{App(), Core(), MainOnly(), Renamed(), Full(), Asset(), Large()}
 }
 
 // Options are those to build the pairs' manifests with.
@@ -222,7 +228,7 @@ func Asset() Pair {
 // Full leaves little more room than the update needs.
 func Full() Pair {
 	p := App()
-	p.Name, p.Room = "full disk", 64<<10
+	p.Name, p.Room, p.RoomFAT = "full disk", 64<<10, 96<<10
 	return p
 }
 
