@@ -10,7 +10,7 @@ _PICK = const(16)  # entries held at once where a manifest is not sorted
 class Manifest:
     """A manifest on flash that was read through once and found valid.
 
-    version, signature (str or None), count of files, ordered (bool). buf: WINDOW bytes,
+    version, app and signature (str or None), count of files, ordered (bool). buf: WINDOW bytes,
     used while entries are read, so one loop over them at a time. Raises ManifestError
     with what is wrong, OSError where the file cannot be read.
     """
@@ -18,7 +18,7 @@ class Manifest:
     def __init__(self, path, signature_field="signature", buf=None):
         self.path = path
         self._buf = buf or bytearray(WINDOW)
-        self.version = self.signature = None
+        self.version = self.signature = self.app = None
         self.count = 0
         self.ordered = True
         last = ""
@@ -34,6 +34,8 @@ class Manifest:
                     lists += 1
                 elif key == "version":
                     self.version = integer(v, "version")
+                elif key == "app":
+                    self.app = v
                 elif key == signature_field:
                     self.signature = v
         if self.version is None:

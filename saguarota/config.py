@@ -30,7 +30,11 @@ def _size(value):
 
 
 def _keys(keys):
-    return (keys,) if isinstance(keys, str) else tuple(keys)
+    # Never the default, which is to trust anybody: what are no keys is refused later.
+    try:
+        return (keys,) if isinstance(keys, (str, bytes)) else tuple(keys)
+    except TypeError:
+        return (keys,)
 
 
 def _certificate(ca):
@@ -38,8 +42,13 @@ def _certificate(ca):
     if isinstance(ca, str):
         if "-----BEGIN" in ca:
             return ca.encode()
-        with open(ca, "rb") as f:
-            return f.read()
+        try:
+            with open(ca, "rb") as f:
+                return f.read()
+        except OSError as e:
+            # No certificate, which is not the same as None: no server is trusted.
+            print("OTA: cannot read ca={!r}: {!r}".format(ca, e))
+            return b""
     return ca
 
 
@@ -93,8 +102,8 @@ _OPTIONS = (
     ("confirm_timeout_s", 0, _count),
     ("watchdog_ms", 0, _count),
     ("public_keys", (), _keys),
-    ("threshold", 1, _size),
-    ("keyset", 1, _size),
+    ("threshold", 1, _text),
+    ("keyset", 1, _text),
     ("app", None, _text),
     ("channel", "stable", _text),
     ("board", None, _text),

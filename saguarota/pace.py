@@ -2,9 +2,15 @@
 
 from time import ticks_diff, ticks_ms
 
-from .http import HTTPError
-
 _GRACE_MS = 20000  # a slow start is no attack
+
+
+def _error(text):
+    # Found when it is wanted: http.py is loaded anew between poll and download, and who waits
+    # for its error waits for that of the new one.
+    from .http import HTTPError
+
+    return HTTPError(text)
 
 
 def paced(ota, c):
@@ -23,9 +29,9 @@ def paced(ota, c):
         now = ticks_ms()
         ms = ticks_diff(now, c.began)
         if least and ms > _GRACE_MS and c.got < least * ms // 1000:
-            raise HTTPError("too slow: {} bytes in {} s".format(c.got, ms // 1000))
+            raise _error("too slow: {} bytes in {} s".format(c.got, ms // 1000))
         if deadline and ticks_diff(now, ota.began) > deadline * 1000:
-            raise HTTPError("not done within download_deadline_s={}".format(deadline))
+            raise _error("not done within download_deadline_s={}".format(deadline))
         return n
 
     return read

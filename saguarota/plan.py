@@ -37,6 +37,8 @@ def release(ota, j, id, bufs):
         m = open_manifest(ota, bufs[0])
         if str(m.version) != id.split(".")[1]:
             raise ManifestError("the manifest is of version {}, not as announced".format(m.version))
+        if ota.public_keys and ota.app and m.app not in (None, ota.app):
+            raise OTAError("manifest_mismatch", "the manifest is for " + str(m.app))
         with open(ota.backup_dir + "/todo", "w") as t:
             yield from _changes(ota, m, t, bufs[1])
             try:
@@ -45,7 +47,10 @@ def release(ota, j, id, bufs):
                 raise OTAError("delete_extraneous_failed", repr(e))
             # The manifest is installed like a file of the release, and undone like one.
             name = ota.local_manifest_file
-            sums = pack_sums("", sha256_of(staged_path(ota, "manifest")))
+            sha = sha256_of(staged_path(ota, "manifest"))
+            if sha[:16] != id.split(".")[0]:
+                raise OTAError("manifest_mismatch", "the manifest changed on its way over the flash")
+            sums = pack_sums("", sha)
             line(t, ota, op_for(name), "manifest", -1, sums, 0, 0, m.count, name)
     except ManifestError as e:
         raise OTAError("manifest_fetch_failed", str(e))
@@ -70,6 +75,8 @@ def _changes(ota, m, t, spare):
             raise OTAError(
                 "manifest_signature_invalid", "no MD5 to hold {} to its signature".format(path)
             )
+        if ota.public_keys and not sha:
+            raise OTAError("manifest_mismatch", "no SHA-256 to hold {} to what was signed".format(path))
         op = op_for(live)
         if op == "a" or ota.force_update or _differs(e, o, live, buf):
             sums = pack_sums(md5, sha)

@@ -5,16 +5,22 @@ What a board trusts is kept in the state folder, in two slots like the journal's
     otakeys1 <seq> <app> <keyset> <threshold> <time> <key>,<key>… <crc32>   (tab-separated)
 
 keyset: the number of the last keyset followed; time: the highest signed time seen, in
-seconds since 1970. Where there is none, or an older one, the board's options count.
+seconds since 1970, of this keyset: what a thief signed ends with the keys that he had. Where
+there is no later keyset than that of the board's options, these count.
 docs/PROTOCOL.md has the formats, docs/SECURITY.md what each check is against.
 """
 
 from binascii import a2b_base64, b2a_base64, crc32, hexlify
+from micropython import const
 
 from .error import OTAError
+from .recover import RUN
 from .stage import make_folder, staged_path
 from .statement import StatementError, fits, follow, statement, verify
 from .update import again, check_rejected, get
+
+_MAX_INT = const(0x7FFFFFFFFFFFFFFF)
+_MAX_STEPS = const(32)  # keysets in one poll: whoever has the keys could make it endless
 
 _CODES = {
     "format": "statement_invalid",
@@ -33,15 +39,25 @@ class Trust:
 
     def __init__(self, ota):
         self.seq = self.time = 0
+        keys = []
+        for key in ota.public_keys:
+            try:
+                keys.append(a2b_base64(key))
+                if len(keys[-1]) != 32:
+                    raise ValueError
+            except (ValueError, TypeError):
+                raise OTAError("keyset_invalid", "no key in base64: {!r}".format(key))
+        # What makes no sense here must not give way to a default, as in other options.
+        for name, most in (("keyset", _MAX_INT), ("threshold", len(keys))):
+            value = getattr(ota, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise OTAError("keyset_invalid", "{}={!r} makes no sense".format(name, value))
         self.keyset = {
             "app": ota.app,
             "version": ota.keyset,
             "threshold": ota.threshold,
-            "keys": [a2b_base64(k) for k in ota.public_keys],
+            "keys": keys,
         }
-        for key in self.keyset["keys"]:
-            if len(key) != 32:
-                raise OTAError("keyset_invalid", "a public key is not 32 bytes in base64")
         self.folder = ota.backup_dir
         for i in (0, 1):
             self._load("{}/k{}".format(self.folder, i))
@@ -53,12 +69,15 @@ class Trust:
             f = body.decode().split("\t")
             if int(crc, 16) != crc32(body) or f[0] != "otakeys1" or int(f[1]) <= self.seq:
                 return
-            self.time = max(self.time, int(f[5]))
             self.seq = int(f[1])
-            if int(f[3]) >= self.keyset["version"]:
+            # Of the keyset that the options have, the keys may have been changed there.
+            n = int(f[3])
+            if n >= self.keyset["version"]:
+                self.time = int(f[5])
+            if n > self.keyset["version"]:
                 self.keyset = {
                     "app": f[2] or None,
-                    "version": int(f[3]),
+                    "version": n,
                     "threshold": int(f[4]),
                     "keys": [a2b_base64(k) for k in f[6].split(",")],
                 }
@@ -76,15 +95,23 @@ class Trust:
             f.write("{}\t{:08x}\n".format(body, crc32(body.encode())))
 
 
-def fetch(ota, c, j):
+def fetch(ota, c, j, buf=None):
     """poll.fetch for a board with public keys: nothing that they have not signed passes.
 
     Without a journal, for any release that is signed for this board, newer or not.
     """
     trust = Trust(ota)
+    if (ota.ca is None or ota.manifest_url[:6].lower() != "https:") and "transport" not in RUN:
+        RUN["transport"] = True
+        print("OTA: warning: the server is not authenticated; what it sends must be signed")
     try:
         s = yield from _statement(ota, c, trust)
-        id = _judge(ota, j, s, trust)
+        known = trust.time
+        if s.get("time", 0) > known:
+            trust.time = s["time"]
+            make_folder(ota)
+            trust.save()
+        id = _judge(ota, j, s, trust, known, buf)
     except StatementError as e:
         code = _CODES.get(e.code, "statement_signature_invalid")
         raise OTAError(code, str(e))
@@ -94,9 +121,6 @@ def fetch(ota, c, j):
         check_rejected(j, id)
     make_folder(ota)
     yield from again(ota, c, "manifest_fetch_failed", _manifest, s["manifest"])
-    if j and s.get("time", 0) > trust.time:
-        trust.time = s["time"]
-        trust.save()
     return id
 
 
@@ -105,17 +129,20 @@ def _statement(ota, c, trust):
     data = yield from again(ota, c, "statement_fetch_failed", _small, url, 4096)
     s = statement(data)
     newest = s["keyset"]
-    while trust.keyset["version"] < newest:
-        # The statement may lie about the number: every step must be signed.
-        n = trust.keyset["version"] + 1
+    # The statement may lie about the number: every step must be signed.
+    first = trust.keyset["version"]
+    for n in range(first + 1, min(newest, first + _MAX_STEPS) + 1):
         url = "{}/keys/{}.json".format(ota.manifest_url.rsplit("/", 1)[0], n)
-        keys = yield from again(ota, c, "keyset_invalid", _small, url, 8192)
         try:
+            keys = yield from again(ota, c, "keyset_invalid", _small, url, 8192)
             trust.keyset = yield from follow(keys, trust.keyset)
         except StatementError as e:
-            raise OTAError("keyset_invalid", str(e))
+            raise OTAError("keyset_invalid", "{}: {}".format(url, e))
+        trust.time = 0
         make_folder(ota)
         trust.save()
+    if newest - first > _MAX_STEPS:
+        raise OTAError("keyset_invalid", "more than {} new keysets".format(_MAX_STEPS))
     k = trust.keyset
     if newest < k["version"]:
         raise StatementError("rollback", "keyset {} after keyset {}".format(newest, k["version"]))
@@ -134,11 +161,14 @@ def _small(ota, c, url, most):
             return bytes(memoryview(buf)[:n])
         n += k
         yield 0
-    raise OTAError("statement_invalid", "{} is longer than {} bytes".format(url, most))
+    raise StatementError("format", "{} is longer than {} bytes".format(url, most))
 
 
-def _judge(ota, j, s, trust):
-    """The id of a release that this board should install, or None."""
+def _judge(ota, j, s, trust, known, buf):
+    """The id of a release that this board should install, or None.
+
+    known: the highest signed time before this statement.
+    """
     import sys
 
     v = sys.implementation
@@ -155,10 +185,10 @@ def _judge(ota, j, s, trust):
             "manifest": s["manifest"] if same else None,
         }
     now = _now()
-    if now is None and "expires" in s and not trust.time:
+    if now is None and "expires" in s and not known:
         print("OTA: warning: no clock is set; expiry is not checked")
     now = max(now or 0, trust.time) or None
-    names = [ota.board] if ota.board else [sys.platform, getattr(v, "_machine", sys.platform)]
+    names = (ota.board or getattr(v, "_machine", sys.platform), sys.platform)
     fits(
         s, ota.app, ota.channel, names, mpy and (mpy & 255, mpy >> 8 & 3), v.version[:3], now,
         None if ota.force_update else installed,
@@ -169,7 +199,7 @@ def _judge(ota, j, s, trust):
         else:
             from .manifest import version
 
-            newer = s["version"] > version(ota.local_manifest_file)
+            newer = s["version"] > version(ota.local_manifest_file, buf)
         if not newer:
             print("OTA: no update: the server has version {}".format(s["version"]))
             return None
@@ -184,7 +214,7 @@ def _now():
     year = gmtime(now)[0]
     if gmtime(0)[0] == 2000:  # the epoch of most ports
         now += 946684800
-    return int(now) if 2025 <= year < 2100 else None
+    return int(now) if 2023 <= year < 2100 else None
 
 
 def _manifest(ota, c, want):

@@ -56,7 +56,7 @@ def _update(ota, j):
             if ota.public_keys:
                 from .signed import fetch
 
-                id = yield from fetch(ota, c, j)
+                id = yield from fetch(ota, c, j, bufs[0])
                 fetch = None
                 _forget("signed", "statement", "ed25519")
             else:
