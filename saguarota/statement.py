@@ -111,7 +111,7 @@ def _value(s, i, keep, depth):
                 return v, i + len(word)
         return _number(s, i)
     if depth == _MAX_DEPTH:
-        _bad("line 2 is too deep")
+        _bad("line 2 is nested too deep")
     v = {} if c == 123 else []
     i = _blanks(s, i + 1)
     more = s[i] != c + 2  # the bracket that closes
@@ -130,7 +130,7 @@ def _value(s, i, keep, depth):
                 if key in v:
                     _bad("two values of " + key)
                 if len(v) == _MAX_KEYS:
-                    _bad("too many keys")
+                    _bad("more than 64 keys")
                 inner = ("sha256", "size") if key in keep else None
             i = _blanks(s, i)
             if s[i] != 58:
@@ -173,7 +173,7 @@ def _signatures(data):
         if v is None or between != b" \n" or _exact(id, 8, unhexlify, hexlify) is None:
             _bad("a line is no signature")
         if id <= last:
-            _bad("signatures out of order")
+            _bad("signatures are not in order, each once")
         yield id, v
         last = id
         at += 106
@@ -322,7 +322,8 @@ def verify(data, trusted):
                     # One key may be in two pairs, and in one twice; two may have one id.
                     if key != verified:
                         if not (yield from verify_steps(key, message, signature)):
-                            raise StatementError("signature", "bad signature of " + id.decode())
+                            id = id.decode()
+                            raise StatementError("signature", "wrong signature of key " + id)
                         verified = key
                     good[i] += 1
                     break
