@@ -11,8 +11,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -106,22 +109,9 @@ func publishInto(dir string, items []item, obsolete []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, root.RemoveAll(staging)) }()
 
-	type move struct{ from, to string }
-	var moves []move
-	for i, it := range items {
-		same, err := hasContent(root, it)
-		if err != nil {
-			return err
-		}
-		if same {
-			continue // and its time stays, by which web servers and caches know it
-		}
-		// Without an extension: no board that crawls listings takes it.
-		name := path.Join(staging, strconv.Itoa(i))
-		if err := stage(root, name, it); err != nil {
-			return err
-		}
-		moves = append(moves, move{name, it.path})
+	moves, err := stageAll(root, staging, items)
+	if err != nil {
+		return err
 	}
 	for _, m := range moves {
 		if err := makeRoom(root, m.to, obsolete); err != nil {
@@ -132,12 +122,67 @@ func publishInto(dir string, items []item, obsolete []string) (err error) {
 		}
 	}
 	for _, p := range obsolete {
-		if err := root.Remove(filepath.FromSlash(p)); err != nil && !isMissing(err) {
+		if err := removeFile(root, p); err != nil {
 			return err
 		}
-		removeEmptyFolders(root, path.Dir(p))
 	}
 	return nil
+}
+
+// removeFile removes a file and the folders that are empty without it. By now
+// there may be none, or a folder.
+func removeFile(root *os.Root, p string) error {
+	name := filepath.FromSlash(p)
+	info, err := root.Lstat(name)
+	if isMissing(err) || err == nil && info.IsDir() {
+		return nil
+	}
+	if err == nil {
+		err = root.Remove(name)
+	}
+	if err != nil {
+		return err
+	}
+	removeEmptyFolders(root, path.Dir(p))
+	return nil
+}
+
+// A move is a rename that publishes a file.
+type move struct{ from, to string }
+
+// stagers is how many files are written at a time: waiting for the disk is most
+// of it.
+const stagers = 8
+
+// stageAll writes those of the items that the site does not have yet into the
+// staging folder.
+func stageAll(root *os.Root, staging string, items []item) ([]move, error) {
+	moves := make([]move, len(items))
+	errs := make([]error, len(items))
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range stagers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(items) {
+					return
+				}
+				same, err := hasContent(root, items[i])
+				if same || err != nil {
+					errs[i] = err
+					continue // and its time stays, by which web servers and caches know it
+				}
+				// Without an extension: no board that crawls listings takes it.
+				name := path.Join(staging, strconv.Itoa(i))
+				moves[i] = move{name, items[i].path}
+				errs[i] = stage(root, name, items[i])
+			}
+		})
+	}
+	wg.Wait()
+	moves = slices.DeleteFunc(moves, func(m move) bool { return m.from == "" })
+	return moves, errors.Join(errs...)
 }
 
 // isMissing reports whether there is no file, or its folder is a file by now.
@@ -216,10 +261,9 @@ func stage(root *os.Root, name string, it item) error {
 func makeRoom(root *os.Root, to string, obsolete []string) error {
 	for _, old := range obsolete {
 		if strings.HasPrefix(to, old+"/") || strings.HasPrefix(old, to+"/") {
-			if err := root.Remove(filepath.FromSlash(old)); err != nil && !isMissing(err) {
+			if err := removeFile(root, old); err != nil {
 				return err
 			}
-			removeEmptyFolders(root, path.Dir(old))
 		}
 	}
 	if folder := path.Dir(to); folder != "." {
