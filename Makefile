@@ -11,7 +11,7 @@ RACE = $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo -race)
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build tools lib test check gotest pytest wheel cross demo bench clean
+.PHONY: help build tools lib test check gotest pytest wheel cross demo powercut bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -60,6 +60,9 @@ cross: ## build for every platform, and vet what is shipped
 
 demo: tools build ## a board installs two releases, before your eyes
 	@$(GO) run ./internal/demo -program bin/saguarota
+
+powercut: tools ## updates of every kind, the power cut at every write (POWERCUT=quick: a sample, all: twice)
+	@POWERCUT=$(POWERCUT) $(GO) run ./internal/powercut
 
 bench: tools ## the benchmarks
 	$(GO) test -run='^$$' -bench=. -benchmem ./...

@@ -525,7 +525,7 @@ var (
 func TestFlags(t *testing.T) {
 	d := newDesk(t)
 	var help []string
-	for _, args := range [][]string{{"--help"}, {"manifest", "--help"}, {"serve", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"manifest", "--help"}, {"serve", "--help"}, {"rehearse", "--help"}} {
 		out, err := d.run(t, "saguarota", args...)
 		if err != nil {
 			t.Fatal(err)

@@ -83,7 +83,7 @@ func everySystem(t *testing.T, test func(t *testing.T, system rehearse.FileSyste
 func TestNoPowerCutHarmsABoard(t *testing.T) {
 	everySystem(t, func(t *testing.T, system rehearse.FileSystem) {
 		r := rehearsal(t, releases.App(), system)
-		r.Torn = true
+		r.Torn, r.KeepConsoles = true, true
 		harmless(t, play(t, r))
 	})
 }

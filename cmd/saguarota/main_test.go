@@ -31,6 +31,14 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+			tools, err := filepath.Abs(filepath.Join("..", "..", ".tools"))
+			if err != nil {
+				return err
+			}
+			if dir := os.Getenv("SAGUAROTA_TOOLS"); dir != "" {
+				tools = dir
+			}
+			env.Setenv("SAGUAROTA_TOOLS", tools)
 			// Not the project's own repository.
 			env.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(env.WorkDir))
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {

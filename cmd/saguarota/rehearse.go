@@ -154,6 +154,9 @@ func rehearsal(ctx context.Context, cmd *cobra.Command, oldDir, newDir string, o
 		for _, system := range systems {
 			r.Board.FS = system
 			report, err := withProgress(ctx, cmd.ErrOrStderr(), r)
+			if err != nil && strings.Contains(err.Error(), "ENOSPC") {
+				err = withHint(err, "the old release does not fit on the board; see --size")
+			}
 			if err != nil {
 				return nothingFound(err)
 			}
