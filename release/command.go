@@ -47,7 +47,7 @@ func (c *CommandSigner) Sign(ctx context.Context, message []byte) ([]byte, error
 		}
 		return nil, fmt.Errorf("run the signing command: %w", err)
 	}
-	raw := answer.Bytes()
+	raw := answer.data
 	if len(raw) == 64 {
 		return raw, nil
 	}
@@ -57,9 +57,10 @@ func (c *CommandSigner) Sign(ctx context.Context, message []byte) ([]byte, error
 	return nil, fmt.Errorf("the signing command answered with %d bytes that are neither a signature of 64 bytes nor the Base64 of one", len(raw))
 }
 
-// limitedBuffer keeps the first bytes of what is written to it.
+// limitedBuffer keeps the first bytes of what is written to it. (It embeds no
+// buffer: io.Copy would find its ReadFrom and go round the limit.)
 type limitedBuffer struct {
-	bytes.Buffer
+	data []byte
 	left int
 }
 
@@ -68,6 +69,6 @@ type limitedBuffer struct {
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	n := min(len(p), b.left)
 	b.left -= n
-	_, _ = b.Buffer.Write(p[:n])
+	b.data = append(b.data, p[:n]...)
 	return len(p), nil
 }
