@@ -159,7 +159,7 @@ func (d *Document) Message() []byte {
 
 // Sign adds a signature, in place of one that the same key made before. It
 // verifies what the signer returned, so that a signer with another key than it
-// says is found out here and not by the boards (ErrSignature).
+// says is found out here and not by the boards (ErrSigner).
 func (d *Document) Sign(ctx context.Context, signer Signer) error {
 	key := signer.PublicKey()
 	message := d.Message()
@@ -168,7 +168,7 @@ func (d *Document) Sign(ctx context.Context, signer Signer) error {
 		return fmt.Errorf("sign the %s with %s: %w", d.kind, key.ID(), err)
 	}
 	if !verifyStrict(key[:], message, raw) {
-		return fmt.Errorf("sign the %s: %w: what the signer returned is not a signature by %s", d.kind, ErrSignature, key.ID())
+		return fmt.Errorf("sign the %s: %w %s", d.kind, ErrSigner, key.ID())
 	}
 	s := Signature{Key: key.ID(), Bytes: [64]byte(raw)}
 	at, found := slices.BinarySearchFunc(d.signatures, s.Key, func(s Signature, id KeyID) int {

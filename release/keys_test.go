@@ -180,8 +180,8 @@ func TestSignVerifies(t *testing.T) {
 		"too much":        func([]byte) ([]byte, error) { return append(honest, 0), nil },
 	} {
 		d := statementDocument(t)
-		if err := d.Sign(t.Context(), signerFunc{a.PublicKey(), sign}); !errors.Is(err, ErrSignature) {
-			t.Errorf("%s: error %v, want %v", name, err, ErrSignature)
+		if err := d.Sign(t.Context(), signerFunc{a.PublicKey(), sign}); !errors.Is(err, ErrSigner) {
+			t.Errorf("%s: error %v, want %v", name, err, ErrSigner)
 		}
 		if len(d.Signatures()) != 0 {
 			t.Errorf("%s: it is signed", name)

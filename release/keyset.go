@@ -88,7 +88,7 @@ func (k *Keyset) CheckKeys() error {
 	case len(k.Keys) > MaxListed:
 		return fmt.Errorf("%w: %d keys, more than %d", ErrFormat, len(k.Keys), MaxListed)
 	case k.Threshold < 1 || k.Threshold > len(k.Keys):
-		return fmt.Errorf("%w: a threshold of %d with %d keys", ErrFormat, k.Threshold, len(k.Keys))
+		return fmt.Errorf("%w: the threshold is %d, and the number of keys %d", ErrFormat, k.Threshold, len(k.Keys))
 	}
 	seen := map[KeyID]bool{}
 	for _, key := range k.Keys {
@@ -143,7 +143,7 @@ func (k *Keyset) Verify(d *Document) ([]KeyID, error) {
 		return nil, fmt.Errorf("%s: %w", d.kind, err)
 	}
 	if len(signers) < max(1, k.Threshold) {
-		return signers, fmt.Errorf("%s: %w: %d of the keys in keyset %d, where %d are needed", d.kind, ErrThreshold, len(signers), k.Version, k.Threshold)
+		return signers, fmt.Errorf("%s: %w by keys of keyset %d: %d, and it takes %d", d.kind, ErrThreshold, k.Version, len(signers), k.Threshold)
 	}
 	return signers, nil
 }

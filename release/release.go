@@ -37,6 +37,9 @@ var (
 	// ErrSignature: a signature by a known key does not fit what it stands under.
 	ErrSignature = errors.New("a signature is not valid")
 
+	// ErrSigner: a Signer returned something else than its signature.
+	ErrSigner = errors.New("what the signer returned is not a signature by")
+
 	// ErrThreshold: fewer signatures by known keys than it takes.
 	ErrThreshold = errors.New("too few signatures")
 

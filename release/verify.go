@@ -72,7 +72,7 @@ func VerifySite(ctx context.Context, src Source, root *Keyset, b Board) (*Report
 		return r, fmt.Errorf("%s: %w", StatementName, err)
 	}
 	if len(r.Signers) < len(doc.signatures) {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d of the signatures are by keys that boards do not know", len(doc.signatures)-len(r.Signers)))
+		r.Notes = append(r.Notes, fmt.Sprintf("signatures by keys that boards do not know: %d", len(doc.signatures)-len(r.Signers)))
 	}
 	if err := b.Accepts(s); err != nil {
 		return r, fmt.Errorf("%s: %w", StatementName, err)

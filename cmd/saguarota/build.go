@@ -242,7 +242,7 @@ func explainRelease(err error) error {
 		return withHint(err, "put the site elsewhere, or leave its folder out with --exclude-folder")
 	case errors.Is(err, release.ErrChanged):
 		return withHint(err, "nothing was published; build again when the files are at rest")
-	case errors.Is(err, release.ErrNoMember), errors.Is(err, release.ErrThreshold), errors.Is(err, release.ErrSequence), errors.Is(err, release.ErrSignature):
+	case errors.Is(err, release.ErrNoMember), errors.Is(err, release.ErrSigner), errors.Is(err, release.ErrThreshold), errors.Is(err, release.ErrSequence), errors.Is(err, release.ErrSignature):
 		return explainKeys(err)
 	case errors.Is(err, release.ErrApp):
 		return withHint(err, "give the application's --app, or build to another folder")

@@ -297,6 +297,8 @@ func explainKeys(err error) error {
 		return withHint(err, "write down the keys that boards are made with: \"saguarota keys init SITE PUB --app NAME --key KEY\"")
 	case errors.Is(err, release.ErrThreshold):
 		return withHint(err, "add the signatures that are missing: \"saguarota keys sign SITE --key KEY\"")
+	case errors.Is(err, release.ErrSigner):
+		return withHint(err, "--sign-command must sign its standard input as it is (pure Ed25519, no hash before), with the key that --pub belongs to")
 	case errors.Is(err, release.ErrNoMember):
 		return withHint(err, "see who may sign: \"saguarota keys list SITE\"")
 	case errors.Is(err, release.ErrSequence), errors.Is(err, release.ErrSignature):

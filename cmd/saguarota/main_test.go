@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"saguarota": main, "http": httpMain})
+	testscript.Main(m, map[string]func(){"saguarota": main, "http": httpMain, "signer": signerMain})
 }
 
 // TestScript runs the scenarios in testdata/script, each in a folder of its
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 //	mtime SECONDS PATH...   set modification times; of a folder, of all files in it
 //	mode PATH OCTAL         check a file's permissions
 //
-// and what serve_test.go describes for the server.
+// and what serve_test.go describes for the server, sign_test.go for signing.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
