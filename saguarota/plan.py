@@ -91,15 +91,17 @@ def _changes(ota, m, t, spare):
             emit(ota, "file_update_skip", {"path": path, "index": index, "total": m.count})
         yield 0
     if case_blind(ota.backup_dir):
-        yield from _collisions(m)
+        yield from _collisions(m, spare)
 
 
-def _collisions(m):
-    """Where case does not tell names apart, refuse two paths that differ in nothing else."""
+def _collisions(m, bits):
+    """Where case does not tell names apart, refuse two paths that differ in nothing else.
+
+    bits: a buffer of 1 kB to use.
+    """
     from binascii import crc32
 
-    parts = m.count // 256 + 1  # of the names, so that few of a part share a bit by chance
-    bits = bytearray(1024)
+    parts = m.count // 256 | 1  # of the names, so that few of a part share a bit by chance
     for part in range(parts):
         for i in range(len(bits)):
             bits[i] = 0
@@ -107,7 +109,7 @@ def _collisions(m):
         for e in m.entries():
             h = crc32(e[0].lower().encode()) & 0x3FFFFFFF
             if h % parts == part:
-                i = h // parts & 0x1FFF
+                i = h >> 17
                 if bits[i >> 3] & 1 << (i & 7):
                     twice.append(i)
                 bits[i >> 3] |= 1 << (i & 7)
@@ -118,7 +120,7 @@ def _collisions(m):
         for e in m.entries():
             low = e[0].lower()
             h = crc32(low.encode()) & 0x3FFFFFFF
-            if h % parts == part and h // parts & 0x1FFF in twice:
+            if h % parts == part and h >> 17 in twice:
                 if low in names:
                     raise ManifestError("two paths differ in case only: " + e[0])
                 names[low] = None
