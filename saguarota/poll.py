@@ -70,14 +70,15 @@ def fetch_manifest(ota):
 def _fetch_dict(ota):
     from .plan import open_manifest
 
-    c = client(ota)
+    c = None
     try:
         if ota.public_keys:
             from .signed import fetch as fetch_signed
 
-            for _ in fetch_signed(ota, c, None):
+            for _ in fetch_signed(ota, None):
                 pass
         else:
+            c = client(ota)
             get(c, ota.manifest_url)
             make_folder(ota)
             r = Reader(c.readinto, ota.max_manifest_bytes)
@@ -88,7 +89,8 @@ def _fetch_dict(ota):
     except (HTTPError, ManifestError) as e:
         raise OTAError("manifest_fetch_failed", str(e))
     finally:
-        c.close()
+        if c:
+            c.close()
     files = []
     for e in m.entries():
         f = {"path": e[0], "version": e[1], "md5": e[2]}

@@ -8,6 +8,9 @@ keyset: the number of the last keyset followed; time: the highest signed time se
 seconds since 1970, of this keyset: what a thief signed ends with the keys that he had. Where
 there is no later keyset than that of the board's options, these count.
 docs/PROTOCOL.md has the formats, docs/SECURITY.md what each check is against.
+
+What asks and what verifies does not fit into memory at once, so either is loaded only while it
+is at work.
 """
 
 from binascii import a2b_base64, b2a_base64, crc32, hexlify
@@ -16,8 +19,7 @@ from micropython import const
 from .error import OTAError
 from .recover import RUN
 from .stage import make_folder, staged_path
-from .statement import StatementError, fits, follow, statement, verify
-from .update import again, check_rejected, get
+from .update import _forget, _restore, _state, again, check_rejected, client, get
 
 _MAX_INT = const(0x7FFFFFFFFFFFFFFF)
 _MAX_STEPS = const(32)  # keysets in one poll: whoever has the keys could make it endless
@@ -95,46 +97,104 @@ class Trust:
             f.write("{}\t{:08x}\n".format(body, crc32(body.encode())))
 
 
-def fetch(ota, c, j, buf=None):
+def fetch(ota, j, buf=None):
     """poll.fetch for a board with public keys: nothing that they have not signed passes.
 
-    Without a journal, for any release that is signed for this board, newer or not.
+    Returns the release id and the client, or None where there is nothing to install. Without a
+    journal, for any release that is signed for this board, newer or not, and no client.
     """
     trust = Trust(ota)
     if (ota.ca is None or ota.manifest_url[:6].lower() != "https:") and "transport" not in RUN:
         RUN["transport"] = True
         print("OTA: warning: the server is not authenticated; what it sends must be signed")
+    line = [client(ota)]  # or, while its code is not loaded, what it knows
     try:
-        s = yield from _statement(ota, c, trust)
+        data = yield from _ask(
+            ota, line, "statement_fetch_failed", "statement_invalid", ota.manifest_url + ".sig", 4096
+        )
+        id, want = yield from _decide(ota, line, j, trust, buf, data)
+        _forget("statement", "manifest")
+        if id is None:
+            return None
+        if j:
+            check_rejected(j, id)
+        make_folder(ota)
+        _load_client(ota, line)
+        yield from again(ota, line[0], "manifest_fetch_failed", _manifest, want)
+        if j:
+            return id, line.pop()
+    finally:
+        if line:
+            _hang_up(line.pop())
+
+
+def _load_client(ota, line):
+    if isinstance(line[0], dict):
+        c = client(ota)
+        _restore(c, line[0])
+        line[0] = c
+
+
+def _hang_up(c):
+    if not isinstance(c, dict):
+        c.close()
+        return
+    for sock in (c["_sock"], c["_raw"]):
+        if sock:
+            try:
+                sock.close()
+            except OSError:
+                pass
+
+
+def _ask(ota, line, failed, invalid, url, most):
+    """A small file, whole."""
+    _forget("ed25519")
+    _load_client(ota, line)
+    data = yield from again(ota, line[0], failed, _small, url, most)
+    # The connection stays open.
+    line[0] = _state(line[0])
+    _forget("http")
+    if data is None:
+        raise OTAError(invalid, "{} is longer than {} bytes".format(url, most))
+    return data
+
+
+def _signed(j):
+    """The id of the release that runs, if it was signed: [<hash>, <version>, <keyset>]."""
+    f = j.installed.split(".") if j else ()
+    return f if len(f) == 3 else None
+
+
+def _decide(ota, line, j, trust, buf, data):
+    """Which release to install, by its statement: an id, or None; and the manifest's pin."""
+    from .statement import StatementError, statement
+
+    try:
+        s = statement(data)
+        yield from _verify(ota, line, trust, data, s)
+        _forget("ed25519")
         known = trust.time
         if s.get("time", 0) > known:
             trust.time = s["time"]
             make_folder(ota)
             trust.save()
-        id = _judge(ota, j, s, trust, known, buf)
+        return _judge(ota, j, s, trust, known, buf), s["manifest"]
     except StatementError as e:
-        code = _CODES.get(e.code, "statement_signature_invalid")
-        raise OTAError(code, str(e))
-    if id is None:
-        return None
-    if j:
-        check_rejected(j, id)
-    make_folder(ota)
-    yield from again(ota, c, "manifest_fetch_failed", _manifest, s["manifest"])
-    return id
+        raise OTAError(_CODES.get(e.code, "statement_signature_invalid"), str(e))
 
 
-def _statement(ota, c, trust):
-    url = ota.manifest_url + ".sig"
-    data = yield from again(ota, c, "statement_fetch_failed", _small, url, 4096)
-    s = statement(data)
+def _verify(ota, line, trust, data, s):
+    """Verify a statement by the keyset that it names, following those between."""
+    from .statement import StatementError, follow, verify
+
     newest = s["keyset"]
     # The statement may lie about the number: every step must be signed.
     first = trust.keyset["version"]
     for n in range(first + 1, min(newest, first + _MAX_STEPS) + 1):
         url = "{}/keys/{}.json".format(ota.manifest_url.rsplit("/", 1)[0], n)
+        keys = yield from _ask(ota, line, "keyset_invalid", "keyset_invalid", url, 8192)
         try:
-            keys = yield from again(ota, c, "keyset_invalid", _small, url, 8192)
             trust.keyset = yield from follow(keys, trust.keyset)
         except StatementError as e:
             raise OTAError("keyset_invalid", "{}: {}".format(url, e))
@@ -147,11 +207,10 @@ def _statement(ota, c, trust):
     if newest < k["version"]:
         raise StatementError("rollback", "keyset {} after keyset {}".format(newest, k["version"]))
     yield from verify(data, ((k["keys"], k["threshold"]),))
-    return s
 
 
 def _small(ota, c, url, most):
-    """A small file, whole."""
+    """The bytes of a file; None where there are more than most."""
     get(c, url)
     buf = bytearray(min(c.length + 1 if c.length is not None else most + 1, most + 1))
     n = 0
@@ -161,7 +220,6 @@ def _small(ota, c, url, most):
             return bytes(memoryview(buf)[:n])
         n += k
         yield 0
-    raise StatementError("format", "{} is longer than {} bytes".format(url, most))
 
 
 def _judge(ota, j, s, trust, known, buf):
@@ -171,13 +229,14 @@ def _judge(ota, j, s, trust, known, buf):
     """
     import sys
 
+    from .statement import fits
+
     v = sys.implementation
     mpy = getattr(v, "_mpy", None)
-    # <hash>.<version>.<keyset> of the signed release that runs
-    f = j.installed.split(".") if j else ()
+    f = _signed(j)
     installed = None
     digest = s["manifest"]["sha256"]
-    if len(f) == 3:
+    if f:
         same = digest[:16] == f[0]
         installed = {
             "keyset": int(f[2]),

@@ -49,19 +49,21 @@ def _update(ota, j):
     _forget("config", "original")
     # For two manifests at once, taken before code has cut the heap to pieces.
     bufs = (bytearray(1024), bytearray(1024))
-    c = client(ota)
-    kept = None
+    c = id = kept = None
     try:
         if ota.manifest_url:
             if ota.public_keys:
                 from .signed import fetch
 
-                id = yield from fetch(ota, c, j, bufs[0])
+                kept = yield from fetch(ota, j, bufs[0])
+                if kept:
+                    id, c = kept
                 fetch = None
-                _forget("signed", "statement", "ed25519")
+                _forget("signed")
             else:
                 from .poll import fetch
 
+                c = client(ota)
                 id = yield from fetch(ota, c, j, bufs[0])
                 fetch = None
             if id is None:
@@ -82,6 +84,7 @@ def _update(ota, j):
         else:
             from .httpfs import crawl
 
+            c = client(ota)
             yield from crawl(ota, c)
             crawl = None
             _forget("httpfs", "manifest")
