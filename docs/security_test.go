@@ -1,0 +1,58 @@
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	testName   = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	scriptName = regexp.MustCompile("`([a-z_]+\\.txtar)`")
+)
+
+// TestSECURITYNamesTests checks that every test that SECURITY.md names is there,
+// and that no attack is without one.
+func TestSECURITYNamesTests(t *testing.T) {
+	text := read(t, "docs/SECURITY.md")
+	code := map[string]string{} // of a package's tests
+	named := 0
+	for _, m := range testName.FindAllStringSubmatch(text, -1) {
+		named++
+		pkg, name := m[1], m[2]
+		if code[pkg] == "" {
+			files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				data, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				code[pkg] += string(data)
+			}
+		}
+		if !strings.Contains(code[pkg], "\nfunc "+name+"(") {
+			t.Errorf("SECURITY.md names %s, which package %s does not have", name, pkg)
+		}
+	}
+	for _, m := range scriptName.FindAllStringSubmatch(text, -1) {
+		named++
+		if _, err := os.Stat(filepath.Join(root, "cmd", "saguarota", "testdata", "script", m[1])); err != nil {
+			t.Errorf("SECURITY.md names %s: %v", m[1], err)
+		}
+	}
+	if named == 0 {
+		t.Fatal("SECURITY.md names no test")
+	}
+	attacks := text[strings.Index(text, "\n## Attacks"):strings.Index(text, "\n## When a key")]
+	for line := range strings.Lines(attacks) {
+		if strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "| ---") && !strings.HasPrefix(line, "| attack ") &&
+			!testName.MatchString(line) && !scriptName.MatchString(line) {
+			t.Errorf("no test for: %s", line)
+		}
+	}
+}
