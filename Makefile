@@ -55,7 +55,7 @@ cross: ## build for every platform, and vet what is shipped
 	@set -e; for p in $(PLATFORMS); do \
 		echo "build and vet for $$p"; \
 		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./...; \
-		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./cmd/... ./devserver/... ./manifest/...; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./cmd/... ./devserver/... ./manifest/... ./release/...; \
 	done
 
 demo: tools build ## a board installs two releases, before your eyes

@@ -101,8 +101,10 @@ func TestManifestFitsTheStatement(t *testing.T) {
 		_, body := r.do(t, "GET", "/ota/versions.json", "User-Agent: saguarota/0.2.0 ("+board+")")
 		return release.PinOf([]byte(body))
 	}
-	if pinOf("first") != s.Manifest || pinOf("first") != s.Manifest {
-		t.Error("the manifest is not the one that the statement pins")
+	for range 2 { // the second time after a connection that broke
+		if pinOf("first") != s.Manifest {
+			t.Error("the manifest is not the one that the statement pins")
+		}
 	}
 	if pinOf("second") == s.Manifest {
 		t.Error("another board gets an old manifest")
