@@ -3,6 +3,7 @@ package boardtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +21,10 @@ func TestUpdateEmptyBoard(t *testing.T) {
 
 		said := r.bootTo(rehearse.Reset).Output
 		says(t, said, "event update_start mode=manifest", "event update_applied mode=manifest", "OTA: installed; restarting")
-		r.holdsRelease(release1)
+		// Its boot.py imports a module of the release first, so a stand-in guards it.
+		onTrial := maps.Clone(release1)
+		delete(onTrial, "boot.py")
+		r.holdsRelease(onTrial)
 		if got := r.read("ota_state.txt"); got != "confirm_pending" {
 			t.Errorf("the state after the installation is %q", got)
 		}
@@ -30,6 +34,7 @@ func TestUpdateEmptyBoard(t *testing.T) {
 		if got := r.read("ota_state.txt"); got != "idle" {
 			t.Errorf("the state after the confirmation is %q", got)
 		}
+		r.holdsRelease(release1)
 		r.isClean()
 
 		r.site.asked()
