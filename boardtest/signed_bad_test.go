@@ -203,6 +203,8 @@ func TestSignedRefusesStatement(t *testing.T) {
 			})},
 
 		{name: "another app", codes: "not_for_this_board", message: "for the application other, not badge", hostile: saying(func(s *signed.Statement) { s.App = "other" })},
+		{name: "another app, of a newer keyset", codes: "not_for_this_board", message: "for the application other, not badge", asked: 1,
+			hostile: saying(func(s *signed.Statement) { s.App, s.Keyset = "other", 2 })},
 		{name: "another channel", codes: "not_for_this_board", message: "channel stable", hostile: saying(func(s *signed.Statement) { s.Channels = []string{"beta"} })},
 		{name: "another board", codes: "not_for_this_board", message: "linux", hostile: saying(func(s *signed.Statement) { s.Boards = []string{"esp32", "rp2"} })},
 		{name: "another board than the option says", options: "board='badge-2026'", codes: "not_for_this_board", message: "badge-2026",
@@ -245,22 +247,28 @@ func TestSignedRefusesStatement(t *testing.T) {
 
 // Options that hold no key, or make no sense, are no reason to trust anybody.
 func TestSignedRefusesOptions(t *testing.T) {
-	good := func(p *publisher) { p.set(trusting(1, keyA), "") }
-	var cases []signedCase
-	for _, o := range []string{
+	one := fmt.Sprintf("public_keys=[%q], ", keyA.PublicKey())
+	p := newPublisher(t, setup{})
+	p.publish(200, release2)
+	for _, options := range []string{
 		"public_keys=['garbage']", "public_keys=['AAAA']", "public_keys='AAAA'", "public_keys=['']", "public_keys=''",
 		"public_keys=[None]", "public_keys=[5]", "public_keys=5", "public_keys=b'x'", "public_keys=[['a']]", "public_keys=True",
 		fmt.Sprintf("public_keys=[%q, 'AAAA']", keyA.PublicKey()),
-		trusting(2, keyA), trusting(0, keyA), trusting(-1, keyA), trusting(1, keyA) + ", keyset='x'",
-		trusting(1, keyA) + ", keyset=0", trusting(1, keyA) + ", keyset=1<<64",
+		one + "threshold=2", one + "threshold=0", one + "threshold=-1", one + "threshold='one'", one + "threshold=[]",
+		one + "threshold=0.5", one + "threshold=True", one + "keyset='x'", one + "keyset=0", one + "keyset=1<<64",
 	} {
-		cases = append(cases, signedCase{name: o, options: o, codes: "keyset_invalid", hostile: func(*publisher) {}, mend: good})
+		t.Run(options, func(t *testing.T) {
+			p := &publisher{rig: &rig{t: t, board: p.board, site: p.site, setup: p.setup}}
+			p.set(options, "")
+			p.site.asked()
+			p.refuses("keyset_invalid", "")
+			if asked := p.site.asked(); len(asked) != 0 {
+				t.Errorf("the board asked for %q", asked)
+			}
+		})
 	}
-	one := fmt.Sprintf("public_keys=[%q], threshold=", keyA.PublicKey())
-	for _, threshold := range []string{"'one'", "[]", "0.5", "True"} {
-		cases = append(cases, signedCase{name: "threshold=" + threshold, options: one + threshold, codes: "keyset_invalid", message: "threshold=", hostile: func(*publisher) {}, mend: good})
-	}
-	runSignedCases(t, cases)
+	p.set(trusting(1, keyA), "")
+	p.updates(release2)
 }
 
 // Manifests and files that are not what was signed.

@@ -168,10 +168,13 @@ def _signed(j):
 
 def _decide(ota, line, j, trust, buf, data):
     """Which release to install, by its statement: an id, or None; and the manifest's pin."""
-    from .statement import StatementError, statement
+    from .statement import StatementError, fits, statement
 
     try:
         s = statement(data)
+        # Before anything is asked for on its behalf.
+        fits(s, ota.app, None, None, None, None, None, None)
+        fits = None
         yield from _verify(ota, line, trust, data, s)
         _forget("ed25519")
         known = trust.time
