@@ -174,7 +174,6 @@ def _decide(ota, line, j, trust, buf, data):
         s = statement(data)
         # Before anything is asked for on its behalf.
         fits(s, ota.app, None, None, None, None, None, None)
-        fits = None
         yield from _verify(ota, line, trust, data, s)
         _forget("ed25519")
         known = trust.time
