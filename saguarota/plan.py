@@ -91,6 +91,7 @@ def _changes(ota, m, t, spare):
             emit(ota, "file_update_skip", {"path": path, "index": index, "total": m.count})
         yield 0
     if case_blind(ota.backup_dir):
+        old = buf = None
         yield from _collisions(m, spare)
 
 
