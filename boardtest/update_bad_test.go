@@ -547,7 +547,11 @@ func TestUpdateCaseCollision(t *testing.T) {
 				r := newRig(t, setup{fs: fs})
 				rel := release2.with(release{pair[0]: "one = 1\n", pair[1]: "two = 2\n"})
 				// Far from each other, further than what is compared at once.
-				for i := range 300 {
+				far := 300
+				if fs == rehearse.Littlefs { // it compares nothing
+					far = 20
+				}
+				for i := range far {
 					rel[fmt.Sprintf("Z%03d.py", i)] = "z = 1\n"
 				}
 				m := &manifest.Manifest{Version: 200}
