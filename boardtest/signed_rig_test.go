@@ -23,8 +23,8 @@ func testKey(n byte) signed.PrivateKey {
 	return k
 }
 
-// The keys of the tests: a, b and c of keyset 1, d and e of later ones, and a thief's.
-var keyA, keyB, keyC, keyD, keyE, thief = testKey(1), testKey(2), testKey(3), testKey(4), testKey(5), testKey(6)
+// The keys of the tests: a, b and c of keyset 1, d of a later one, and a thief's.
+var keyA, keyB, keyC, keyD, thief = testKey(1), testKey(2), testKey(3), testKey(4), testKey(5)
 
 // A publisher signs what the site of a rig offers.
 type publisher struct {
