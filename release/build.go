@@ -151,8 +151,8 @@ func checkPlaces(dir string, o BuildOptions) (string, error) {
 		return "", err
 	}
 	if inside, err := filepath.Rel(source, site); err == nil && filepath.IsLocal(inside) {
-		top, _, _ := strings.Cut(filepath.ToSlash(inside), "/")
-		if inside == "." || !slices.Contains(o.Files.ExcludeFolders, top) {
+		excluded := func(folder string) bool { return slices.Contains(o.Files.ExcludeFolders, folder) }
+		if !slices.ContainsFunc(strings.Split(filepath.ToSlash(inside), "/"), excluded) {
 			return "", fmt.Errorf("%w: %s lies in %s, so the next release would have this one in it", ErrPlace, dir, o.Source)
 		}
 	}

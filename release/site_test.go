@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -337,13 +338,67 @@ func TestBuildIntoExcludedFolder(t *testing.T) {
 	b := newBench(t)
 	b.o.Files.ExcludeFolders = append(b.o.Files.ExcludeFolders, "dist")
 	writeTree(t, b.src, map[string]string{"main.py": "1"})
-	b.site = filepath.Join(b.src, "dist", "site")
-	for range 2 {
-		built, err := BuildSite(t.Context(), b.site, b.o)
-		if err != nil || len(built.Manifest.Files) != 1 {
-			t.Fatalf("%v, %v", built, err)
+	for _, place := range []string{"dist", "dist/site", "deep/dist/site"} {
+		b.site = filepath.Join(b.src, filepath.FromSlash(place))
+		for range 2 {
+			built, err := BuildSite(t.Context(), b.site, b.o)
+			if err != nil || len(built.Manifest.Files) != 1 {
+				t.Fatalf("%s: %v, %v", place, built, err)
+			}
+		}
+		if err := os.RemoveAll(filepath.Join(b.src, strings.Split(place, "/")[0])); err != nil {
+			t.Fatal(err)
 		}
 	}
+}
+
+// Where one step of publishing fails, the later ones are not done.
+func TestPublishStopsWhereItFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	writeTree(t, dir, map[string]string{"a": "old", "folder/in the way": "x", "c": "old", "gone": "old"})
+	items := []item{dataItem("a", []byte("new")), dataItem("folder", []byte("new")), dataItem("c", []byte("new"))}
+	if err := publish(dir, items, []string{"gone"}); err == nil {
+		t.Error("a folder was replaced by a file")
+	}
+	want := map[string]string{"a": "new", "folder/in the way": "x", "c": "old", "gone": "old"}
+	if diff := cmp.Diff(want, readTree(t, dir)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	// Nothing at all is done where a file cannot be read, or is not what it was.
+	for _, bad := range []item{
+		{path: "b", open: func() (io.ReadCloser, error) { return nil, fs.ErrPermission }},
+		{path: "b", sum: sha256.Sum256([]byte("as it was")), open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("as it is")), nil
+		}},
+	} {
+		for _, place := range []string{dir, dir + "2"} {
+			err := publish(place, []item{dataItem("a", []byte("newer")), bad}, []string{"gone"})
+			if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrChanged) {
+				t.Errorf("error %v", err)
+			}
+		}
+		if diff := cmp.Diff(map[string]string{"site": ""}, names(t, filepath.Dir(dir))); diff != "" {
+			t.Errorf("beside the site (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want, readTree(t, dir)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// names returns what is in a folder.
+func names(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, e := range entries {
+		found[e.Name()] = ""
+	}
+	return found
 }
 
 // What a publisher that was killed left is removed by the next one.
