@@ -162,7 +162,7 @@ func TestARigThatCanFail(t *testing.T) {
 			pair.New["boot.py"] = releases.Boot(2)
 			r := rehearsal(t, pair, b.system)
 			r.Factory = []fs.FS{tree(files)}
-			r.Every = 2
+			r.Every = 5
 			report := play(t, r)
 			if report.Problem != "" {
 				t.Fatalf("%s\n%s", report.Problem, indent(report.Console))
