@@ -304,7 +304,9 @@ def _from_flash(line):
 
 def _is(item):
     path, source = item
-    return not exists(path) if source is None else same(path, source)
+    if source is None:
+        return not exists(path)
+    return not exists(source) or same(path, source)  # it was moved there already
 
 
 def _put(item):
