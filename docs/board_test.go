@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"context"
+	"crypto/rand"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"github.com/cactuscon/saguarota/internal/micropython"
 	"github.com/cactuscon/saguarota/manifest"
 	"github.com/cactuscon/saguarota/rehearse"
+	"github.com/cactuscon/saguarota/release"
 )
 
 // library returns the board's half of the library as it lies on a board, compiled, once for all
@@ -65,9 +67,10 @@ func tree(files map[string]string) fs.FS {
 
 // A site is a folder served as "saguarota serve" serves it.
 type site struct {
-	t   *testing.T
-	dir string
-	url string // of the server, without a slash at the end
+	t         *testing.T
+	dir       string
+	url       string // of the server, without a slash at the end
+	publicKey string // of who signs what it serves
 	// fail, if set, says for which paths the server is broken.
 	fail func(path string) bool
 	age  time.Time // of the files
@@ -76,10 +79,25 @@ type site struct {
 func newSite(t *testing.T, key string, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), age: time.Now().Add(-time.Hour)}
-	s.release(files)
+	s.publish(files)
 	c := devserver.Config{Dir: s.dir, Options: manifest.DefaultOptions(), Indent: 2}
 	if key != "" {
 		c.Key = []byte(key)
+	}
+	private, err := release.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.publicKey = private.PublicKey().String()
+	c.Sign = func(ctx context.Context, encoded []byte, version int64) ([]byte, error) {
+		doc, err := (&release.Statement{App: "badge", Version: version, Manifest: release.PinOf(encoded), Keyset: 1}).Document()
+		if err != nil {
+			return nil, err
+		}
+		if err := doc.Sign(ctx, private); err != nil {
+			return nil, err
+		}
+		return doc.Bytes(), nil
 	}
 	server, err := devserver.New(c)
 	if err != nil {
@@ -97,8 +115,8 @@ func newSite(t *testing.T, key string, files map[string]string) *site {
 	return s
 }
 
-// release writes files to the site; each release is a minute younger than the one before.
-func (s *site) release(files map[string]string) {
+// publish writes files to the site; each release is a minute younger than the one before.
+func (s *site) publish(files map[string]string) {
 	s.t.Helper()
 	s.age = s.age.Add(time.Minute)
 	for name, content := range files {
