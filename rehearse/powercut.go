@@ -206,6 +206,8 @@ type play struct {
 	// restless are releases that restart by themselves, also where nothing was cut.
 	restless map[string]bool
 	taken    int // of the heap, by the simulation
+	room     int // bytes that are free before the update
+	least    int // and at the least while it is under way, as far as was seen
 }
 
 // tree has the digests of one.
@@ -402,7 +404,7 @@ func (p *play) whole(ctx context.Context) error {
 	p.old = tree{res.Tree, res.Rest}
 	p.taken = res.Heap.Sim
 	p.restless = map[string]bool{res.Tree: res.Ending.Reboots()}
-	room := res.Room
+	p.room, p.least = res.Room, res.Room
 
 	if err := os.WriteFile(board.Image, p.base, 0o666); err != nil {
 		return err
@@ -458,8 +460,32 @@ func (p *play) whole(ctx context.Context) error {
 			p.report.Erases++
 		}
 	}
-	p.report.RoomNeeded = room // until cuts show how much was left at the least
-	return p.verdict(ctx, board, raised)
+	if err := p.verdict(ctx, board, raised); err != nil || p.report.Problem != "" {
+		return err
+	}
+	return p.roomNeeded(ctx, board)
+}
+
+// roomNeeded looks at some moments of the update how much room was left. The cuts that are played
+// later may find one with less.
+func (p *play) roomNeeded(ctx context.Context, board *Board) error {
+	const moments = 32
+	for i := range moments {
+		image, err := p.replay(p.base, p.log, len(p.log)*i/moments, 0)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(board.Image, image, 0o666); err != nil {
+			return err
+		}
+		res, err := p.boot(ctx, board, false)
+		if err != nil {
+			return err
+		}
+		p.least = min(p.least, res.Room)
+	}
+	p.report.RoomNeeded = p.room - p.least
+	return nil
 }
 
 // written returns how many bytes a write adds to those written.
@@ -618,7 +644,7 @@ func (p *play) cuts(ctx context.Context) error {
 		wg    sync.WaitGroup
 		first error
 		done  int
-		least = p.report.RoomNeeded
+		least = p.least
 		next  = make(chan Cut)
 	)
 	ctx, cancel := context.WithCancel(ctx)
@@ -654,7 +680,7 @@ func (p *play) cuts(ctx context.Context) error {
 	if first == nil {
 		first = ctx.Err()
 	}
-	p.report.RoomNeeded -= least
+	p.report.RoomNeeded = p.room - least
 	slices.SortFunc(p.report.Cuts, compareCuts)
 	return first
 }

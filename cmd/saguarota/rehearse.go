@@ -287,8 +287,18 @@ func withProgress(ctx context.Context, w io.Writer, r rehearse.Rehearsal) (*rehe
 	progress := mpb.NewWithContext(ctx, mpb.WithOutput(w), mpb.WithWidth(76))
 	bar := progress.AddBar(0,
 		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name("cutting the power, "+string(r.Board.FS)+" ")),
-		mpb.AppendDecorators(decor.CountersNoUnit("%d of %d "), decor.AverageETA(decor.ET_STYLE_MMSS)),
+		mpb.PrependDecorators(decor.Any(func(s decor.Statistics) string {
+			if s.Total == 0 {
+				return string(r.Board.FS) + ": playing the update "
+			}
+			return string(r.Board.FS) + ": cutting the power "
+		})),
+		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
+			if s.Total == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%d of %d ", s.Current, s.Total)
+		})),
 	)
 	r.Progress = func(done, total int) {
 		bar.SetTotal(int64(total), false)
