@@ -235,7 +235,7 @@ func TestUpdateRecursiveBad(t *testing.T) {
 			list := nginx(two, "")
 			r.site.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Path == "/ota/sub/" {
-					http.Error(w, "no", 403)
+					http.Error(w, "no", http.StatusForbidden)
 					return true
 				}
 				return list(w, r)
