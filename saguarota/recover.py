@@ -106,31 +106,12 @@ class Journal:
 
     def save(self, state):
         """Go to a state: one write of the slot that is not the newest."""
-        from binascii import crc32
+        _undo().save(self, state)
 
-        before = self.word()
-        self.state = state
-        self.seq += 1
-        name = self.state_file
-        line = "ota1\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}".format(
-            self.seq, state, self.mode, self.installed, self.target, self.left, self.tries,
-            self.why, self.timeout, "" if name == "ota_state.txt" else name, ",".join(self.bad),
-        )  # fmt: skip
-        with open(self.folder + "/s" + str(self.seq & 1), "wb") as f:
-            f.write("{}\t{:08x}\n".format(line, crc32(line.encode())))
-        # For applications that read the original library's state file; nothing here does.
-        if self.word() != before:
-            try:
-                with open(self.state_file, "w") as f:
-                    f.write(self.word())
-            except OSError:
-                pass
 
-    def word(self):
-        """The state as the original library names it; "" where there is none yet."""
-        if self.state in ("S", "U"):
-            return "installing"
-        return "confirm_pending" if self.state == "T" else self.state and "idle"
+def _undo():
+    # Its copy in the state folder where this is a copy. Not loaded where nothing is to do.
+    return __import__(__name__.replace("recover", "undo"), None, None, ("save",))
 
 
 def start(folder):
@@ -143,8 +124,7 @@ def start(folder):
     if folder not in RUN:
         RUN[folder] = True
         if j.state not in ("I", "C", None) or (j.state != "C" and exists(folder + "/plan")):
-            undo = __import__(__name__.replace("recover", "undo"), None, None, ("recover",))
-            undo.recover(j)
+            _undo().recover(j)
     return j
 
 

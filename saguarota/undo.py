@@ -71,6 +71,36 @@ def file(j, id, kind):
     return "{}/{}.{}".format(j.folder, id, kind)
 
 
+def save(j, state):
+    """Journal.save"""
+    from binascii import crc32
+
+    before = _word(j.state)
+    j.state = state
+    j.seq += 1
+    name = j.state_file
+    line = "ota1\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}".format(
+        j.seq, state, j.mode, j.installed, j.target, j.left, j.tries, j.why, j.timeout,
+        "" if name == "ota_state.txt" else name, ",".join(j.bad),
+    )  # fmt: skip
+    with open(j.folder + "/s" + str(j.seq & 1), "wb") as f:
+        f.write("{}\t{:08x}\n".format(line, crc32(line.encode())))
+    # For applications that read the original library's state file; nothing here does.
+    if _word(state) != before:
+        try:
+            with open(name, "w") as f:
+                f.write(_word(state))
+        except OSError:
+            pass
+
+
+def _word(state):
+    """A state as the original library names it; None where there is none yet."""
+    if state in ("S", "U"):
+        return "installing"
+    return "confirm_pending" if state == "T" else state and "idle"
+
+
 def reject(j):
     """Remember the target as a release that must not be installed again."""
     if j.target != "-" and j.target not in j.bad:
@@ -269,8 +299,9 @@ def _start_files(j, old):
 def calls(path):
     """True where a start file reaches the updater whatever else is on the flash.
 
-    It does not if it imports or opens something first that a release may bring and break.
-    Judged by the text, and rather False than wrong: then a stand-in guards the file.
+    It does not if it imports or opens something first that a release may bring and break:
+    a file may shadow a built-in module, too. Judged by the text, and rather False than
+    wrong: then a stand-in guards the file.
     """
     if path is None:
         return False
@@ -280,25 +311,15 @@ def calls(path):
                 line = line.split("#")[0].strip()
                 if line[:1] in ('"', "'"):
                     return False  # a docstring may say anything
-                if "check_and_perform_ota" in line or "confirm_update" in line or "_ota." in line:
-                    return True
-                for word in ("open(", "exec", "__import__", ".path"):
+                if line.startswith("from saguarota import ") or line == "import saguarota":
+                    line = line[21:]
+                for word in ("import", "open(", "exec", ".path", ";"):
                     if word in line:
                         return False
-                if "import" in line and _from_flash(line):
-                    return False
+                if "check_and_perform_ota" in line or "confirm_update" in line or "_ota." in line:
+                    return True
     except (OSError, ValueError):
         pass
-    return False
-
-
-def _from_flash(line):
-    for word in line.replace(",", " ").split():
-        word = word.split(".")[0]
-        if word and word != "saguarota":
-            for name in (word, word + ".py", word + ".mpy"):
-                if exists(name) or exists("lib/" + name):
-                    return True
     return False
 
 
