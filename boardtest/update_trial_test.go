@@ -55,11 +55,27 @@ func TestUpdateTrial(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 				r := newRig(t, setup{fs: fs, source: tt.source, options: tt.options})
-				bad := release1.with(release{"old.py": "OLD = 2\n", "new.py": "NEW = 2\n", "settings.py": string(r.settings())}).with(tt.changes)
+				factory := release1
+				if tt.source {
+					// With a boot.py that needs no stand-in on its own account.
+					factory = release1.with(release{"boot.py": directBoot(r)})
+					r.write("boot.py", factory["boot.py"])
+				}
+				bad := factory.with(release{"old.py": "OLD = 2\n", "new.py": "NEW = 2\n", "settings.py": string(r.settings())}).with(tt.changes)
 				testTrial(t, r, bad, tt.ending)
 			})
 		})
 	}
+}
+
+// directBoot is a boot.py that imports nothing from the flash but the updater.
+func directBoot(r *rig) string {
+	url := r.site.server.URL + "/ota/"
+	return fmt.Sprintf(`from saguarota import OTAUpdater
+ota = OTAUpdater(%q, %q)
+ota.check_and_perform_ota()
+print("error", ota.last_error_code, ota.last_error_message)
+`, url+"versions.json", url)
 }
 
 // A boot.py that needs a file of the release before it reaches the updater, as one does that sets
@@ -76,22 +92,17 @@ func TestUpdateTrialBootNeeds(t *testing.T) {
 		{"execfile", "execfile('wifi.py')\n"},
 		{"exec", "exec(open('wifi.py').read())\n"},
 		{"by another module", "import settings2\n"},
+		{"import of a built-in module that the release shadows", "import time\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 				const up = "UP = True\n"
 				factory := release1.with(release{"wifi.py": up, "net/wifi.py": up, "net/wifi2.py": up, "settings2.py": "import wifi\n"})
 				r := newRig(t, setup{fs: fs, factory: factory})
-				// One that imports nothing else from the flash.
-				url := r.site.server.URL + "/ota/"
-				factory["boot.py"] = tt.before + fmt.Sprintf(`from saguarota import OTAUpdater
-ota = OTAUpdater(%q, %q)
-ota.check_and_perform_ota()
-print("error", ota.last_error_code, ota.last_error_message)
-`, url+"versions.json", url)
+				factory["boot.py"] = tt.before + directBoot(r)
 				r.write("boot.py", factory["boot.py"])
 				const raise = "raise ValueError('broken')\n"
-				testTrial(t, r, factory.with(release{"new.py": "x = 1\n", "wifi.py": raise, "net/wifi.py": raise, "net/wifi2.py": raise}), 0)
+				testTrial(t, r, factory.with(release{"new.py": "x = 1\n", "wifi.py": raise, "net/wifi.py": raise, "net/wifi2.py": raise, "time.py": raise}), 0)
 			})
 		})
 	}
@@ -278,4 +289,44 @@ settings.main(globals())
 			})
 		}
 	}
+}
+
+// A boot.py that calls the updater before anything else needs no stand-in: fewer writes, and the
+// same end.
+func TestUpdateTrialUnguarded(t *testing.T) {
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		r := newRig(t, setup{fs: fs})
+		boot := directBoot(r)
+		with := func(rel release) release { return rel.with(release{"boot.py": boot}) }
+		r.write("boot.py", boot)
+		r.site.publish(150, with(release1))
+
+		before := r.live()
+		r.site.publish(200, with(release2).with(release{"main.py": "1 / 0\n"}))
+		r.bootTo(rehearse.Reset)
+		if got := r.read("boot.py"); got != boot {
+			t.Errorf("a stand-in is there:\n%s", got)
+		}
+		for range trialBoots {
+			r.bootTo(rehearse.AtREPL)
+		}
+		says(t, r.run(), "OTA: the update was not confirmed; undoing it", "app one")
+		r.holds(before)
+		r.isClean()
+
+		r.site.publish(300, with(release3))
+		r.bootTo(rehearse.Reset)
+		if got := r.read("boot.py"); got != boot {
+			t.Errorf("a stand-in is there:\n%s", got)
+		}
+		says(t, r.bootTo(rehearse.AtREPL).Output, "app three", "confirmed True")
+		r.holdsRelease(with(release3))
+		r.isClean()
+		r.set("", "ota.confirm_update()\nimport app\nif app.NAME == 'one': ota.revert_update()")
+		r.site.publish(400, with(release1))
+		before = r.live()
+		says(t, r.run(), "app one", "app three")
+		r.holds(before)
+		r.isClean()
+	})
 }
