@@ -59,9 +59,12 @@ def same(a, b, buf=None):
 
 def plan(j):
     """Yield the plan's lines: [op, id, depth, size, sums, from, to, index, path]."""
-    with open(j.folder + "/plan") as f:
+    with open(j.folder + "/plan", "rb") as f:
         for line in f:
-            f = line.rstrip("\n").split("\t")
+            try:
+                f = line.decode().rstrip("\n").split("\t")
+            except ValueError:
+                continue  # no text: damaged
             if len(f) == 9:  # not so where its writing was cut
                 yield f
 
