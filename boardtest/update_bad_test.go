@@ -436,6 +436,16 @@ func TestUpdateMends(t *testing.T) {
 		{name: "a plan of lines that mean nothing", spoil: func(r *rig) {
 			r.write(stateFolder+"/plan", "r\tx\tx\tx\tx\tx\tx\tx\tapp.py\nd\t\t\t\t\t\t\t\tmain.py\n")
 		}},
+		{name: "garbage as the plan and in both slots", spoil: func(r *rig) {
+			for _, name := range []string{"s0", "s1", "plan", "todo"} {
+				r.write(stateFolder+"/"+name, "\xff\x00garbage\nr\t1\n")
+			}
+		}},
+		{name: "an empty plan and empty slots", spoil: func(r *rig) {
+			for _, name := range []string{"s0", "s1", "plan", "todo"} {
+				r.write(stateFolder+"/"+name, "")
+			}
+		}},
 		{name: "half-finished downloads of other releases", spoil: func(r *rig) {
 			for i := range 40 {
 				r.write(fmt.Sprintf("%s/%012x.n", stateFolder, i), "left over")
