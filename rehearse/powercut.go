@@ -103,11 +103,11 @@ type Report struct {
 	// Console is what the board printed during the update without a cut.
 	Console string `json:"console"`
 
-	Files         int `json:"files"`         // in the new release
-	ChangedFiles  int `json:"changed_files"` // added or with another content
-	ChangedBytes  int `json:"changed_bytes"` // of these, and of versions.json
-	Downloaded    int `json:"downloaded"`    // bytes of answers' bodies
-	Requests      int `json:"requests"`
+	Files         int `json:"files"`          // in the new release
+	ChangedFiles  int `json:"changed_files"`  // added or with another content
+	ChangedBytes  int `json:"changed_bytes"`  // of these, and of versions.json
+	Downloaded    int `json:"downloaded"`     // bytes of answers' bodies, until the release was installed
+	Requests      int `json:"requests"`       // until then; later polls depend on how often the board starts
 	Writes        int `json:"writes"`         // of the update and its trial, to the flash
 	InstallWrites int `json:"install_writes"` // of these, before the reset into the trial
 	Written       int `json:"written"`        // bytes, of the update and its trial
@@ -415,6 +415,7 @@ func (p *play) whole(ctx context.Context) error {
 	ended := 0   // writes
 	waits := 0   // boots of the old release that did not lead to another
 	for boots := range maxBoots {
+		requests, downloaded := int(p.site.requests.Load()), int(p.site.bytes.Load())
 		if res, err = p.boot(ctx, board, true); err != nil {
 			return err
 		}
@@ -427,6 +428,7 @@ func (p *play) whole(ctx context.Context) error {
 		case p.new.whole == "":
 			p.new = tree{res.Tree, res.Rest}
 			p.report.InstallWrites = ended
+			p.report.Requests, p.report.Downloaded = requests, downloaded
 			for _, w := range p.log[:ended] {
 				p.report.InstallWritten += w.written()
 			}
@@ -451,8 +453,9 @@ func (p *play) whole(ctx context.Context) error {
 	}
 	p.restless[res.Tree] = res.Ending.Reboots()
 	p.report.Console = console.String()
-	p.report.Requests = int(p.site.requests.Load())
-	p.report.Downloaded = int(p.site.bytes.Load())
+	if p.new.whole == "" {
+		p.report.Requests, p.report.Downloaded = int(p.site.requests.Load()), int(p.site.bytes.Load())
+	}
 	p.report.Writes = len(p.log)
 	for _, w := range p.log {
 		p.report.Written += w.written()
