@@ -219,7 +219,7 @@ var badManifests = []badCase{
 	{name: "the journal in other case", code: "manifest_fetch_failed", message: "the manifest names the updater's own Saguarota_Backup/S1", spoil: offerFile("path", "Saguarota_Backup/S1")},
 	{name: "the state folder", code: "manifest_fetch_failed", message: "the manifest names the updater's own saguarota_backup", spoil: offerFile("path", "saguarota_backup")},
 	{name: "a file and its folder", code: "apply_failed", message: "", spoil: func(r *rig) {
-		r.site.files["pages"] = r.site.files["app.py"]
+		r.site.serve(release2.with(release{"pages": release2["app.py"]}))
 		offerFile("path", "pages")(r)
 	}},
 
@@ -498,7 +498,7 @@ func TestUpdateRoom(t *testing.T) {
 		from, to release
 	}{
 		{"small files", release1, release2},
-		{"many small files", release1.with(many(40, "x")), release2.with(many(40, "y"))},
+		{"many small files", release1.with(many(25, "x")), release2.with(many(25, "y"))},
 		{"a longer file", release1.with(release{"big.py": "x = 1\n"}), release2.with(release{"big.py": big})},
 		{"a shorter file", release1.with(release{"big.py": big}), release2.with(release{"big.py": "x = 1\n"})},
 		{"start files", release1, release2.with(release{"boot.py": "# new\n" + bootPy, "main.py": "# new\n" + mainPy})},
@@ -507,7 +507,7 @@ func TestUpdateRoom(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 				refused, fits := false, false
-				for free := 8_000; free <= 480_000 && !fits; free += max(8_000, free/6) {
+				for free := 8_000; free <= 480_000 && !fits; free += max(8_000, free/4) {
 					r := newRig(t, setup{fs: fs, factory: tt.from})
 					r.leaveFree(free)
 					r.site.publish(200, tt.to)
@@ -575,7 +575,7 @@ func TestUpdateCaseCollision(t *testing.T) {
 					m.Files = append(m.Files, f)
 				}
 				slices.SortFunc(m.Files, func(a, b manifest.File) int { return strings.Compare(a.Path, b.Path) })
-				r.site.files = rel
+				r.site.serve(rel)
 				var files []string
 				for _, f := range m.Files {
 					files = append(files, fmt.Sprintf(`{"path": %q, "version": %d, "md5": %q, "size": %d, "sha256": %q}`, f.Path, f.Version, f.MD5, f.Size, f.SHA256))

@@ -182,7 +182,7 @@ func TestUpdateRecursiveListings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 				r := newRig(t, setup{fs: fs, options: recursive})
-				r.site.files = two
+				r.site.serve(two)
 				r.site.misbehave(nginx(two, tt.odd))
 				before := r.live()
 				before["app.py"] = sumOf(two["app.py"])
@@ -197,7 +197,7 @@ func TestUpdateRecursiveListings(t *testing.T) {
 	}
 	t.Run("events", func(t *testing.T) {
 		r := newRig(t, setup{options: recursive})
-		r.site.files = two
+		r.site.serve(two)
 		r.site.misbehave(nginx(two, ""))
 		base := r.site.server.URL + "/ota/"
 		var want []string
@@ -245,7 +245,7 @@ func TestUpdateRecursiveBad(t *testing.T) {
 			r.site.misbehave(on("", func(w http.ResponseWriter, _ *http.Request) { die(w, 200, 500, `<a href="app.py">app.py</a>`) }))
 		}},
 		{name: "folders without end", code: "http_fs_failed", message: "folders are nested too deep", spoil: func(r *rig) {
-			r.site.files = depth
+			r.site.serve(depth)
 			r.site.misbehave(nginx(depth, ""))
 		}},
 		{name: "a folder that lists itself", code: "http_fs_failed", message: "folders are nested too deep", spoil: func(r *rig) {
@@ -264,10 +264,10 @@ func TestUpdateRecursiveBad(t *testing.T) {
 			r.site.misbehave(nginx(two, `<a href="a%0Ab.py">x</a>`))
 		}},
 		{name: "an error for one file, strict", code: "http_fs_failed", message: "bad.py answered 404", spoil: func(r *rig) {
-			r.site.files = two.with(release{"bad.py": ""})
+			r.site.serve(two.with(release{"bad.py": ""}))
 		}},
 		{name: "an error for one file, not strict", options: ", strict_http_fs=False", spoil: func(r *rig) {
-			r.site.files = two.with(release{"bad.py": ""})
+			r.site.serve(two.with(release{"bad.py": ""}))
 		}},
 		{name: "a file that ends early, strict", code: "http_fs_failed", message: "cut short", spoil: func(r *rig) {
 			list := nginx(two, "")
@@ -297,7 +297,7 @@ func TestUpdateRecursiveBad(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 				r := newRig(t, setup{fs: fs, factory: release1.with(release{"bad.py": "B = 1\n"}), options: recursive + tt.options})
-				r.site.files = two
+				r.site.serve(two)
 				r.site.misbehave(nginx(two, ""))
 				tt.spoil(r)
 				before := r.live()
@@ -319,7 +319,7 @@ func TestUpdateRecursiveBad(t *testing.T) {
 					return
 				}
 				three := two.with(release{"app.py": "NAME = 'three'\n"})
-				r.site.files = three
+				r.site.serve(three)
 				r.site.misbehave(nginx(three, ""))
 				says(t, r.run(), "error None None", "app three", "confirmed True")
 				if got := r.read("bad.py"); got != "B = 2\n" {

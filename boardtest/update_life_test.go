@@ -93,7 +93,7 @@ func TestUpdateEvents(t *testing.T) {
 
 		r.set("", "")
 		r.site.publish(300, release3)
-		r.site.files["app.py"] += "#"
+		r.site.serve(release3.with(release{"app.py": release3["app.py"] + "#"}))
 		said := r.bootTo(rehearse.AtREPL).Output
 		got := events(said)
 		wait := -1

@@ -209,7 +209,7 @@ func TestUpdateHandwritten(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 				r := newRig(t, setup{fs: fs})
-				r.site.files = two
+				r.site.serve(two)
 				r.site.offerBytes([]byte(tt.text))
 				said := r.run()
 				says(t, said, "OTA: installed; restarting", "app two", "confirmed True")
@@ -221,7 +221,7 @@ func TestUpdateHandwritten(t *testing.T) {
 	}
 	t.Run("without md5 is said", func(t *testing.T) {
 		r := newRig(t, setup{})
-		r.site.files = two
+		r.site.serve(two)
 		r.site.offerBytes([]byte(`{"version": 200, "files": [{"path": "app.py", "version": 200}]}`))
 		says(t, r.run(), "OTA: warning: nothing to verify app.py by", "OTA: installed", "app two")
 	})
@@ -237,7 +237,7 @@ func TestUpdateHandwritten(t *testing.T) {
 	t.Run("an MD5 that changed although the version did not", func(t *testing.T) {
 		onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 			r := newRig(t, setup{fs: fs})
-			r.site.files = two
+			r.site.serve(two)
 			r.site.offerBytes(fmt.Appendf(nil, `{"version": 200, "files": [{"path": "app.py", "version": 100, "md5": %q}]}`, sum(two["app.py"])))
 			says(t, r.run(), "OTA: installed", "app two", "confirmed True")
 		})

@@ -242,6 +242,13 @@ func (s *site) offerBytes(data []byte) {
 	s.manifest = data
 }
 
+// serve has the site serve these files, whatever its manifest says.
+func (s *site) serve(files release) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = maps.Clone(files)
+}
+
 // misbehave has requests answered by fault, unless it returns false; nil ends that.
 func (s *site) misbehave(fault func(w http.ResponseWriter, r *http.Request) bool) {
 	s.mu.Lock()
