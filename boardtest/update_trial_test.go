@@ -50,6 +50,11 @@ func TestUpdateTrial(t *testing.T) {
 		{name: "saguarota.py raises", changes: release{"lib/saguarota/saguarota.py": raise}, source: true},
 		{name: "__init__.py raises", changes: release{"lib/saguarota/__init__.py": raise}, source: true},
 		{name: "trial.py raises", changes: release{"lib/saguarota/trial.py": raise}, source: true},
+		{name: "os.py raises", changes: release{"os.py": raise, "main.py": "import os\n"}},
+		{name: "os.py raises, and boot.py is new", changes: release{"os.py": raise, "boot.py": bootPy + "import os\n"}},
+		{name: "os.py raises, and the library is new", changes: release{"os.py": raise, "main.py": "import os\n", "lib/saguarota/names.py": source("names.py") + "\n"}, source: true},
+		{name: "every shadow raises", changes: shadows(raise).with(release{"main.py": "import time\n"})},
+		{name: "saguarota.py hides the library", changes: release{"saguarota.py": raise}},
 		{name: "all of the library is empty", changes: emptied(in("lib/saguarota", library.source)), source: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,6 +81,35 @@ ota = OTAUpdater(%q, %q)
 ota.check_and_perform_ota()
 print("error", ota.last_error_code, ota.last_error_message)
 `, url+"versions.json", url)
+}
+
+// shadows are files of the names of all modules of the firmware that a file may stand before.
+func shadows(text string) release {
+	r := release{}
+	for name := range strings.FieldsSeq("array binascii collections errno gzip hashlib heapq io json machine os platform random re select socket struct time zlib") {
+		r[name+".py"] = text
+	}
+	return r
+}
+
+// Files that hide the firmware's modules, and that the application has no use for: the release
+// confirms itself, and the board must get the next one all the same.
+func TestUpdateShadows(t *testing.T) {
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		for name, text := range map[string]string{"and raise": "raise ValueError('broken')\n", "and are empty": "\n"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, setup{fs: fs, options: "confirm_timeout_s=600, watchdog_ms=600000"})
+				two := release2.with(shadows(text))
+				r.site.publish(200, two)
+				r.updates(two)
+				three := release3.with(shadows(text))
+				r.site.publish(300, three)
+				r.updates(three)
+				r.isClean()
+			})
+		}
+	})
 }
 
 // A boot.py that needs a file of the release before it reaches the updater, as one does that sets

@@ -3,7 +3,7 @@
 A boot with nothing to do loads none of this.
 """
 
-import os
+import uos as os
 
 _BACKUP_SKIP_EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".rgb565", ".raw", ".bin", ".ttf", ".otf", ".woff",

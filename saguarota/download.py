@@ -1,6 +1,6 @@
 """Bring every file of the to-do list into the state folder, verified."""
 
-import os
+import uos as os
 
 from .http import HTTPError, quote
 from .error import OTAError
@@ -118,8 +118,8 @@ def _stream(ota, c, url, staged, size, etag, buf):
 
 def content_id(ota):
     """An id for a release without a manifest; None where no file changes."""
-    from binascii import hexlify
-    from hashlib import sha256
+    from ubinascii import hexlify
+    from uhashlib import sha256
 
     h = sha256()
     changed = False

@@ -3,7 +3,7 @@
 For development: nothing is signed or hashed. Reads listings as nginx writes them.
 """
 
-from binascii import unhexlify
+from ubinascii import unhexlify
 
 from .http import HTTPError, quote
 from .manifest import ManifestError, check_path

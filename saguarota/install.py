@@ -4,7 +4,7 @@ recover.py describes the journal and the plan, and is the only way back. The ord
 here is what makes every cut recoverable; each step says what a cut in it leaves.
 """
 
-import os
+import uos as os
 
 from .error import OTAError
 from .recover import exists, rank, remove

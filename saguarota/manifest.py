@@ -5,7 +5,7 @@ A manifest is JSON: {"version": n, "files": [{"path", "version", "md5", "size",
 is the tuple (path, version, md5, size, sha256); what is not given is "" or -1.
 """
 
-import json
+import ujson as json
 from micropython import const
 
 WINDOW = 1024  # bytes: the longest entry that is read, and the buffer for it

@@ -4,7 +4,7 @@ It knew one text file as its state and a tree of old files in the backup folder.
 while the journal has no entry yet, and for backups that it has no plan for.
 """
 
-import os
+import uos as os
 
 from .recover import exists, reset
 from .stage import live_path

@@ -1,6 +1,6 @@
 """Decide what a release changes on this board: write the to-do list."""
 
-import os
+import uos as os
 
 from .compare import Manifest
 from .manifest import ManifestError
@@ -100,7 +100,7 @@ def _collisions(m, bits):
 
     bits: a buffer of 1 kB to use.
     """
-    from binascii import crc32
+    from ubinascii import crc32
 
     parts = m.count // 256 | 1  # of the names, so that few of a part share a bit by chance
     for part in range(parts):

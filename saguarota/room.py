@@ -1,6 +1,6 @@
 """Make room for an update, and refuse one that cannot fit before anything is touched."""
 
-import os
+import uos as os
 
 from .error import OTAError
 from .recover import exists, rank

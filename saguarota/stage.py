@@ -5,7 +5,7 @@ fields). A staged file's name stands for what the file contains, so that one whi
 cut left half-finished is never taken for another, and a finished one is found again.
 """
 
-import os
+import uos as os
 
 from .error import OTAError
 from .recover import exists, feed
@@ -88,8 +88,8 @@ def op_for(live):
 
 
 def name_for(*what):
-    from binascii import hexlify
-    from hashlib import sha256
+    from ubinascii import hexlify
+    from uhashlib import sha256
 
     return hexlify(sha256("\t".join(what)).digest())[:12].decode()
 
@@ -111,7 +111,7 @@ def own(ota, live):
 
 def pack_sums(md5, sha256):
     """"md5:sha256", from hexadecimal, as the to-do list has them: in base64 without padding."""
-    from binascii import b2a_base64, unhexlify
+    from ubinascii import b2a_base64, unhexlify
 
     out = []
     for s in (md5, sha256):
@@ -126,7 +126,7 @@ class Hashes:
     """
 
     def __init__(self, sums):
-        import hashlib
+        import uhashlib as hashlib
 
         self._want = []
         for name, digest in zip(("md5", "sha256"), sums.split(":")):
@@ -141,7 +141,7 @@ class Hashes:
             h.update(data)
 
     def match(self):
-        from binascii import b2a_base64
+        from ubinascii import b2a_base64
 
         for h, digest in self._want:
             if b2a_base64(h.digest()).decode().rstrip("=\n") != digest:
@@ -169,8 +169,8 @@ def check(path, size, sums, buf):
 
 def sha256_of(path):
     """The SHA-256 of a file, in hexadecimal."""
-    from binascii import hexlify
-    from hashlib import sha256
+    from ubinascii import hexlify
+    from uhashlib import sha256
 
     h = sha256()
     buf = bytearray(512)

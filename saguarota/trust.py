@@ -1,7 +1,7 @@
 """What decides whether a release is ours: HMAC-SHA256 (RFC 2104) over the manifest."""
 
-from binascii import hexlify
-from hashlib import sha256
+from ubinascii import hexlify
+from uhashlib import sha256
 
 
 class HMAC:

@@ -5,7 +5,7 @@ here lists a folder, and where files are copied nothing is renamed: neither surv
 cut on FAT.
 """
 
-import os
+import uos as os
 import sys
 
 _recover = __import__(__name__.replace("undo", "recover"), None, None, ("start",))
@@ -15,6 +15,7 @@ remove = _recover.remove
 reset = _recover.reset
 start = _recover.start
 feed = _recover.feed
+builtin = _recover.builtin
 RUN = _recover.RUN
 
 _MAX_TRIES = 5
@@ -76,7 +77,7 @@ def file(j, id, kind):
 
 def save(j, state):
     """Journal.save"""
-    from binascii import crc32
+    from ubinascii import crc32
 
     before = _word(j.state)
     j.state = state
@@ -144,8 +145,7 @@ def arm(j, seconds):
     """
     if not seconds or "timer" in RUN:
         return
-    from machine import Timer
-
+    Timer = builtin("machine").Timer
     for id in (-1, 3, 2, 1, 0):  # a virtual one, or what an application takes last
         try:
             timer = Timer(id)

@@ -7,7 +7,7 @@ dropped when it is over: on a small board they do not fit all at once.
 """
 
 from .error import VERSION, OTAError
-from .recover import feed, reset
+from .recover import builtin, feed, reset
 from .stage import emit
 
 
@@ -37,10 +37,8 @@ def run(ota, j):
 
 
 def _update(ota, j):
-    from time import ticks_ms
-
     mode = "manifest" if ota.manifest_url else "http_fs"
-    ota.began = ticks_ms()
+    ota.began = builtin("time").ticks_ms()
     j.state_file = ota.ota_state_file
     if j.why == "t":
         ota.last_error_code = "trial_failed"
@@ -193,8 +191,7 @@ def client(ota):
 
 def sleep(ms):
     """Wait, without starving the watchdog."""
-    from time import sleep_ms
-
+    sleep_ms = builtin("time").sleep_ms
     while ms > 0:
         sleep_ms(min(ms, 500))
         feed()
@@ -203,8 +200,7 @@ def sleep(ms):
 
 def backoff(ota, attempt):
     """Milliseconds to wait before the next attempt: doubling, with jitter."""
-    from time import ticks_ms
-
+    ticks_ms = builtin("time").ticks_ms
     return (ota.retry_base_delay_ms << min(attempt, 10)) + (ticks_ms() & 0x7F)
 
 
@@ -235,9 +231,7 @@ def check_rejected(j, id):
 
 def get(c, url, start=0, etag=None):
     """Client.get, where any answer but the file or the asked part of it is an error."""
-    from time import ticks_ms
-
-    c.began = ticks_ms()
+    c.began = builtin("time").ticks_ms()
     c.got = 0
     c.get(url, start, etag)
     if c.status not in (200, 206, 416):

@@ -1,6 +1,6 @@
 """The watchdog that watchdog_ms asks for."""
 
-from .recover import RUN
+from .recover import RUN, builtin
 
 
 def begin(ota):
@@ -10,7 +10,5 @@ def begin(ota):
     boards, so an application that asks for it must feed machine.WDT itself, also when
     nothing is on trial.
     """
-    from machine import WDT
-
     if ota.watchdog_ms and "wdt" not in RUN:
-        RUN["wdt"] = WDT(timeout=ota.watchdog_ms)
+        RUN["wdt"] = builtin("machine").WDT(timeout=ota.watchdog_ms)
