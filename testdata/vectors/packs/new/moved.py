@@ -1,0 +1,7 @@
+# a tool that moved
+import machine
+
+def blink(pin):
+    machine.Pin(pin).on()
+
+blink(2)

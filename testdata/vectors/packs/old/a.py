@@ -1,0 +1,6 @@
+import machine
+
+def blink(pin):
+    machine.Pin(pin).on()
+
+blink(2)
