@@ -22,7 +22,7 @@ import (
 const inspectLong = `Show what a site, or one of its files, says.
 
 Give the folder or URL of a site, or a manifest (versions.json), a statement
-(versions.json.sig) or a keyset (keys/N.json). Nothing is verified: this shows
+(versions.json.sig), a keyset (keys/N.json) or a pack (packs/…). Nothing is verified: this shows
 what somebody claims. "saguarota verify" tells whether it is true.`
 
 func inspectCommand() *cobra.Command {
@@ -63,6 +63,7 @@ type inspected struct {
 	Statement *inspectedStatement `json:"statement,omitempty"`
 	Keysets   []inspectedKeyset   `json:"keysets,omitempty"`
 	Manifest  *inspectedManifest  `json:"manifest,omitempty"`
+	Pack      *inspectedPack      `json:"pack,omitempty"`
 
 	statement *release.Statement
 	links     []release.Link
@@ -125,7 +126,7 @@ type inspectFile struct {
 func look(ctx context.Context, where string) (*inspected, error) {
 	info, err := os.Stat(where)
 	if err == nil && !info.IsDir() {
-		return lookAtFile(where)
+		return lookAtFile(ctx, where)
 	}
 	if err != nil && !strings.Contains(where, "://") {
 		return nil, withHint(err, "give a site, or one of its files")
@@ -162,7 +163,7 @@ func look(ctx context.Context, where string) (*inspected, error) {
 	return found, nil
 }
 
-func lookAtFile(name string) (*inspected, error) {
+func lookAtFile(ctx context.Context, name string) (*inspected, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -173,6 +174,10 @@ func lookAtFile(name string) (*inspected, error) {
 		return nil, err
 	}
 	found := new(inspected)
+	if bytes.HasPrefix(data, []byte("otapack")) {
+		found.Pack, err = showPack(ctx, name, data, "")
+		return found, explainPack(err)
+	}
 	switch first, _, _ := bytes.Cut(data, []byte(" ")); string(first) {
 	case "saguarota-release":
 		s, doc, err := release.ReadStatement(data)
@@ -192,7 +197,7 @@ func lookAtFile(name string) (*inspected, error) {
 		}
 		m, err := manifest.Read(bytes.NewReader(data))
 		if err != nil {
-			return nil, withHint(fmt.Errorf("%s: neither a statement nor a keyset, and as a manifest %w", name, err), "give a site, or one of versions.json, versions.json.sig and keys/N.json")
+			return nil, withHint(fmt.Errorf("%s: neither a statement nor a keyset, and as a manifest %w", name, err), "give a site, or one of versions.json, versions.json.sig, keys/N.json and packs")
 		}
 		found.addManifest(m, data)
 	}
@@ -273,6 +278,9 @@ func (i *inspected) write(w *bytes.Buffer) {
 		}
 	}
 	w.WriteString(b.String())
+	if i.Pack != nil {
+		i.Pack.write(w)
+	}
 }
 
 func hmacNote(signed bool) string {

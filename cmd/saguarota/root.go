@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(keygenCommand(), buildCommand(), signCommand(), keysCommand(), verifyCommand(), inspectCommand())
+	cmd.AddCommand(keygenCommand(), buildCommand(), signCommand(), keysCommand(), verifyCommand(), inspectCommand(), packCommand())
 	cmd.AddCommand(manifestCommand(), serveCommand(), rehearseCommand())
 	return cmd
 }
