@@ -266,6 +266,9 @@ print("fetched", m and (m["version"], [f["path"] for f in m["files"]]), ota.last
 	p.signers = []signed.PrivateKey{keyA}
 	p.sign()
 	p.site.offerBytes(append(p.site.manifest, ' '))
+	// What was signed lies in flash.
+	says(t, p.bootTo(rehearse.AtREPL).Output, "error None", "fetched (100, ")
+	p.remove("saguarota_backup/manifest.n")
 	says(t, p.bootTo(rehearse.AtREPL).Output, "error None", "fetched None manifest_mismatch")
 }
 

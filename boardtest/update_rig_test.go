@@ -171,8 +171,11 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if at := r.Header.Get("Range"); at != "" {
 		line += " " + at
 	}
-	s.requests = append(s.requests, line)
 	text, ok := s.files[name]
+	if ok || !strings.HasPrefix(name, "packs/") {
+		// The question for a pack that is not there belongs to every update.
+		s.requests = append(s.requests, line)
+	}
 	data := []byte(text)
 	if name == "versions.json" {
 		data, ok = s.manifest, true

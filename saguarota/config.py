@@ -108,6 +108,7 @@ _OPTIONS = (
     ("channel", "stable", _text),
     ("board", None, _text),
     ("ca", None, _certificate),
+    ("packs", True, bool),
     ("download_deadline_s", 0, _count),
     ("min_bytes_per_s", 16, _count),
 )
@@ -123,6 +124,10 @@ def attribute(ota, name):
         from .poll import fetch_manifest as method
     elif name == "release":
         method = release
+    elif name == "update":
+        from .background import update as method
+    elif name == "apply":
+        from .background import apply as method
     elif name[0] == "_" or ota._args is None:
         raise AttributeError(name)
     else:
@@ -130,7 +135,7 @@ def attribute(ota, name):
         ota._args = None
         _apply(ota, args, ota._kwargs)
         return getattr(ota, name)
-    return lambda: method(ota)
+    return lambda *args, **kwargs: method(ota, *args, **kwargs)
 
 
 def release(ota):

@@ -2,14 +2,13 @@
 
 import uos as os
 
-from .http import HTTPError, quote
 from .error import OTAError
 from .recover import exists, remove
 from .stage import check, emit, live_path, sha256_of, staged_path, todo
 from .update import backoff, final, get
 
 
-def files(ota, c, mode):
+def files(ota, link, mode):
     buf = bytearray(ota.io_chunk_size)
     prefix = len(live_path(ota, ""))
     total = 0
@@ -27,7 +26,7 @@ def files(ota, c, mode):
             start = what = {"path": path, "mode": mode}
         emit(ota, "file_update_start", start)
         try:
-            yield from _file(ota, c, f, path, buf)
+            yield from _file(ota, link, f, path, buf)
         except OTAError as e:
             if mode == "manifest":
                 raise
@@ -40,7 +39,7 @@ def files(ota, c, mode):
         emit(ota, "file_update_done", what)
 
 
-def _file(ota, c, f, path, buf):
+def _file(ota, link, f, path, buf):
     staged = staged_path(ota, f[1])
     size = int(f[3])
     sums = f[4]
@@ -50,6 +49,10 @@ def _file(ota, c, f, path, buf):
         return
     elif not ota.resume_downloads:
         remove(staged)
+    # Not loaded where a pack had everything.
+    from .http import HTTPError, quote
+
+    c = link.client()
     url = ota.base_file_url.rstrip("/") + "/" + quote(path)
     attempts = ota.download_retries + 1
     etag = None
@@ -99,18 +102,21 @@ def _stream(ota, c, url, staged, size, etag, buf):
             pass
         if 0 <= size <= have:
             have = 0
-    get(c, url, have, etag)
+    yield from get(c, url, have, etag)
     if c.status == 416:  # the file is shorter than what is staged
-        get(c, url)
+        yield from get(c, url)
     mv = memoryview(buf)
     with open(staged, "ab" if c.status == 206 else "wb") as out:
         n = c.start
         while True:
+            yield from c.ready()
             k = c.readinto(buf)
             if not k:
                 return
             n += k
             if 0 <= size < n:
+                from .http import HTTPError
+
                 raise HTTPError("{} is longer than the {} bytes expected".format(url, size))
             out.write(mv[:k])
             yield 0

@@ -11,16 +11,19 @@ is whole where it has neither and ends with the connection: even over TLS, Micro
 a proper end from a cut.
 
 The socket never blocks. So readinto() hands over what has arrived instead of waiting for a full
-buffer, and a server that drips byte by byte cannot stretch a header past the time limit.
+buffer, and a server that drips byte by byte cannot stretch a header past the time limit. With
+.background set, getting() and ready() yield the milliseconds to wait instead of waiting.
 
 Heap is dear while this is loaded. Error texts are few and short because a string costs a board 32
 bytes besides its letters, one of up to 10 letters only about 10.
 """
-import time
 from micropython import const
+
+import time
 
 _LINE = const(1024)  # longest header or chunk-size line, bytes
 _HEAD = const(8192)  # all headers of an answer together, all trailers together
+_TICK = const(5)  # milliseconds between two looks at a socket
 _DRAIN = const(1024)  # a rest of a body up to this is read to keep the connection
 _IN = const(1)  # select.POLLIN
 _OUT = const(4)  # select.POLLOUT
@@ -107,6 +110,8 @@ class Client:
     """timeout_s (None: no limit) bounds each connect, each request with its answer's headers, and
     each readinto. ca: trusted certificates, DER or PEM bytes; without it https is not verified."""
 
+    background = False
+
     def __init__(self, timeout_s=5, user_agent="saguarota", ca=None):
         self._timeout = timeout_s
         self._agent = user_agent
@@ -126,11 +131,16 @@ class Client:
         self._sock = self._raw = self._poll = None
 
     def get(self, url, start=0, etag=None):
+        """getting(), waiting; returns self."""
+        self._now(self.getting, url, start, etag)
+        return self
+
+    def getting(self, url, start=0, etag=None):
         """Ask for url from byte start on and read the answer's headers, following 5 redirects.
 
-        Returns self with .status (404 and the like too), .length (of this body), .start (offset of
-        its first byte: start or 0), .total (size of the whole), .etag; None where unknown.
-        With etag, what has changed since then comes from byte 0.
+        Sets .status (404 and the like too), .length (of this body), .start (offset of its first
+        byte: start or 0), .total (size of the whole), .etag; None where unknown.
+        With etag, what has changed since then comes from byte 0. A generator: see .background.
         """
         for _ in range(6):
             tls, host, port, target = _split(url)
@@ -150,8 +160,8 @@ class Client:
             while True:
                 try:
                     if not kept:
-                        self._connect(tls, host, port)
-                    location = self._exchange(req + "\r\n", start)
+                        yield from self._connect(tls, host, port)
+                    location = yield from self._exchange(req + "\r\n", start)
                     break
                 except HTTPError:
                     # A server may close an idle connection just as a request is on its way.
@@ -165,8 +175,16 @@ class Client:
                 if tls and url[:6].lower() != "https:":
                     raise self._error("redirect from https to http")
             else:
-                return self
+                return
         raise self._error("too many redirects")
+
+    def ready(self):
+        """In the background, yield until readinto() need not wait, or its time is up."""
+        self._start("body")
+        while self.background and self._sock and not self._done and not self._poll.poll(0):
+            if not self._ms():
+                return
+            yield _TICK
 
     def readinto(self, buf):
         """Read the body's next bytes into buf; -> how many, up to len(buf), 0 at the true end."""
@@ -176,9 +194,9 @@ class Client:
             raise HTTPError("no body")
         self._start("body")
         if self._chunked and not self._left:
-            line = self._line()
+            line = self._now(self._line)
             if self._inner:  # this line only ends the chunk before
-                line = "" if line else self._line()
+                line = "" if line else self._now(self._line)
             self._inner = True
             size = _cut(line, ";")[0].strip()
             if not size or len(size) > 7 or size.lower().strip("0123456789abcdef"):
@@ -186,20 +204,31 @@ class Client:
             self._left = int(size, 16)
             if not self._left:
                 self._room = _HEAD
-                while self._line(True):
+                while self._now(self._line, True):
                     pass
                 return self._end()
         n = len(buf)
         if self._left is None:
-            n = self._io(self._sock.readinto, buf, n)
+            n = self._now(self._io, self._sock.readinto, buf, n)
             return n or self._end()
-        n = self._io(self._sock.readinto, buf, min(self._left, n))
+        n = self._now(self._io, self._sock.readinto, buf, min(self._left, n))
         if not n:
             raise self._error("cut short")
         self._left -= n
         if not self._left and not self._chunked:
             self._end()
         return n
+
+    def _now(self, step, *args):
+        # What a generator returns, by waiting where it would yield.
+        background = self.background
+        self.background = False
+        try:
+            next(step(*args))
+        except StopIteration as e:
+            return e.value
+        finally:
+            self.background = background
 
     def _end(self):
         # The body has been read to its end.
@@ -226,7 +255,9 @@ class Client:
         return False
 
     def _connect(self, tls, host, port):
-        import select
+        import uselect as select
+        from uerrno import EINPROGRESS
+
         import socket
 
         self._start("connecting")
@@ -237,22 +268,28 @@ class Client:
         for ai in found:
             try:
                 self._sock = self._raw = sock = socket.socket(ai[0], ai[1], ai[2])
-                sock.settimeout(self._timeout)
+                sock.settimeout(0 if self.background else self._timeout)
                 sock.connect(ai[-1])
                 break
             except OSError as e:
+                if self.background and e.errno == EINPROGRESS:
+                    break
                 err = e
                 self.close()
         if not self._sock:
             raise self._error(err)
         sock.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(sock, _OUT)
+        while self.background and not self._poll.poll(0) and self._ms():
+            yield _TICK
         if tls:
             try:
                 self._sock = self._wrap(host)
             except (OSError, ValueError, ImportError) as e:
                 raise self._error(e)
-        self._poll = select.poll()
-        self._poll.register(self._sock, _OUT)
+            self._poll.unregister(sock)
+            self._poll.register(self._sock, _OUT)
 
     def _wrap(self, host):
         # The handshake is left to the first write, so that it is under the time limit too.
@@ -272,7 +309,7 @@ class Client:
                 ctx.load_verify_locations(ca)
             except ValueError:
                 # Many builds take DER only.
-                from binascii import a2b_base64
+                from ubinascii import a2b_base64
 
                 pem = ca.split(b"-----BEGIN CERTIFICATE-----")
                 if len(pem) < 2:
@@ -291,12 +328,13 @@ class Client:
         self._poll.modify(self._sock, _OUT)
         req = memoryview(req.encode())
         while len(req):
-            req = req[self._io(self._sock.write, req) :]
+            n = yield from self._io(self._sock.write, req)
+            req = req[n:]
         self._poll.modify(self._sock, _IN)
         self._start("answer")
         status = 0
         while status < 200:  # 1xx: not yet the answer proper
-            line = self._line(True)
+            line = yield from self._line(True)
             status = _number(line[8:13].strip()) or 0
             if line[:7] != "HTTP/1." or not 99 < status < 600:
                 raise self._error("not HTTP")
@@ -305,7 +343,7 @@ class Client:
             self._chunked = self._inner = False
             location = length = etag = first = last = total = None
             while True:
-                line = self._line(True)
+                line = yield from self._line(True)
                 if not line:
                     break
                 name, value = _cut(line, ":")
@@ -371,7 +409,7 @@ class Client:
         line = b""
         while line[-1:] != b"\n":
             # Short pieces, because readline allocates all that it may read.
-            part = self._io(self._sock.readline, 128)
+            part = yield from self._io(self._sock.readline, 128)
             if not part:
                 raise self._error(OSError(104))
             line += part
@@ -396,6 +434,12 @@ class Client:
             # Ticks wrap around after some days.
             self._limit = time.ticks_add(time.ticks_ms(), min(int(self._timeout * 1000), 86400000))
 
+    def _ms(self):
+        # The time that is left; -1: no limit.
+        if self._timeout is None:
+            return -1
+        return max(0, time.ticks_diff(self._limit, time.ticks_ms()))
+
     def _io(self, op, *args):
         # Call op until it has something or the time is up.
         try:
@@ -403,17 +447,17 @@ class Client:
                 n = op(*args)
                 if n is not None:
                     return n
-                ms = -1
-                if self._timeout is not None:
-                    ms = max(0, time.ticks_diff(self._limit, time.ticks_ms()))
-                if ms == 0 or not self._poll.poll(ms):
+                ms = self._ms()
+                if ms and self.background:
+                    yield _TICK
+                elif ms == 0 or not self._poll.poll(ms):
                     raise OSError(110)
         except (OSError, ValueError) as e:  # ValueError: the certificate is not accepted
             raise self._error(e)
 
     def _error(self, why):
         # Close, and -> the HTTPError for an exception of the network's or a fault of the answer.
-        import errno
+        import uerrno as errno
 
         self.close()
         at = self._key[1]

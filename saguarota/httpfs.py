@@ -17,6 +17,7 @@ _MAX_NAME = 256
 
 def crawl(ota, c):
     """Write the to-do list from the listings. Folders wait in a file, one for each level."""
+    c.background = False
     make_folder(ota)
     levels = (ota.backup_dir + "/level0", ota.backup_dir + "/level1")
     try:
@@ -53,7 +54,8 @@ def _note(ota, t, below, path):
 def _listing(ota, c, folder):
     """Yield the names in a folder of the server, folders with a / at the end."""
     url = ota.base_file_url.rstrip("/") + "/" + quote(folder)
-    get(c, url)
+    for _ in get(c, url):
+        pass  # not in the background
     window = bytearray(64 + _MAX_NAME * 3)
     view = memoryview(window)
     end = 0

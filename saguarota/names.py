@@ -19,10 +19,13 @@ class OTAErrorCode:
     STATEMENT_FETCH = "statement_fetch_failed"
     STATEMENT = "statement_invalid"
     STATEMENT_SIGNATURE = "statement_signature_invalid"
+    KEYSET_FETCH = "keyset_fetch_failed"
     KEYSET = "keyset_invalid"
     NOT_FOR_US = "not_for_this_board"
     EXPIRED = "release_expired"
     ROLLBACK = "rollback_refused"
+    NO_PACK = "pack_unavailable"
+    PACK = "pack_invalid"
     TRIAL = "trial_failed"
     REJECTED = "version_rejected"
 

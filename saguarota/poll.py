@@ -4,24 +4,25 @@ from .http import HTTPError
 from .manifest import ManifestError, Reader, version
 from .error import OTAError
 from .stage import make_folder, sha256_of, staged_path
-from .update import again, check_rejected, client, get
+from .update import Link, again, check_rejected, get
 
 
-def fetch(ota, c, j, buf):
+def fetch(ota, j, link, buf):
     """Fetch the manifest if its version is greater than the installed one's.
 
-    Returns the release id, or None where there is nothing newer.
+    Returns (release id, None), or None where there is nothing newer.
     """
     above = -1 if ota.force_update else version(ota.local_manifest_file, buf)
     try:
-        id = yield from again(ota, c, "manifest_fetch_failed", _read, above, j, buf)
+        id = yield from again(ota, link.client(), "manifest_fetch_failed", _read, above, j, buf)
     except ManifestError as e:
         raise OTAError("manifest_fetch_failed", str(e))
-    return id
+    return id and (id, None)
 
 
 def _read(ota, c, above, j, buf):
-    get(c, ota.manifest_url)
+    yield from get(c, ota.manifest_url)
+    yield from c.ready()
     r = Reader(c.readinto, ota.max_manifest_bytes, buf)
     found = None
     try:
@@ -41,17 +42,19 @@ def _read(ota, c, above, j, buf):
                     r.spool = open(staged_path(ota, "manifest"), "wb")
                     r.spool.write(seen)
             yield 0
+            yield from c.ready()
     finally:
         if r.spool:
             r.spool.close()
     if not r.spool:
         # The version came late: what was read is gone, so read it again.
         make_folder(ota)
-        get(c, ota.manifest_url)
+        yield from get(c, ota.manifest_url)
         r = Reader(c.readinto, ota.max_manifest_bytes, buf)
         with open(staged_path(ota, "manifest"), "wb") as r.spool:
             for _ in r.items():
                 yield 0
+                yield from c.ready()
     return "{}.{}".format(sha256_of(staged_path(ota, "manifest"))[:16], found)
 
 
@@ -70,27 +73,15 @@ def fetch_manifest(ota):
 def _fetch_dict(ota):
     from .plan import open_manifest
 
-    c = None
+    link = Link(ota)
     try:
-        if ota.public_keys:
-            from .signed import fetch as fetch_signed
-
-            for _ in fetch_signed(ota, None):
-                pass
-        else:
-            c = client(ota)
-            get(c, ota.manifest_url)
-            make_folder(ota)
-            r = Reader(c.readinto, ota.max_manifest_bytes)
-            with open(staged_path(ota, "manifest"), "wb") as r.spool:
-                for _ in r.items():
-                    pass
+        for _ in _stage(ota, link):
+            pass
         m = open_manifest(ota)
     except (HTTPError, ManifestError) as e:
         raise OTAError("manifest_fetch_failed", str(e))
     finally:
-        if c:
-            c.close()
+        link.close()
     files = []
     for e in m.entries():
         f = {"path": e[0], "version": e[1], "md5": e[2]}
@@ -103,3 +94,20 @@ def _fetch_dict(ota):
     if m.signature is not None:
         d[ota.manifest_signature_field] = m.signature
     return d
+
+
+def _stage(ota, link):
+    if ota.public_keys:
+        from .pinned import manifest
+        from .signed import fetch as fetch_signed
+
+        id, pin = yield from fetch_signed(ota, None, link)
+        yield from manifest(ota, link, None, pin)
+        return
+    c = link.client()
+    yield from get(c, ota.manifest_url)
+    make_folder(ota)
+    r = Reader(c.readinto, ota.max_manifest_bytes)
+    with open(staged_path(ota, "manifest"), "wb") as r.spool:
+        for _ in r.items():
+            yield 0

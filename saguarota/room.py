@@ -3,20 +3,23 @@
 import uos as os
 
 from .error import OTAError
-from .recover import exists, rank
+from .recover import exists, rank, remove
 from .stage import extension, live_path, moves, staged_path, todo
 
 _HOLD = 16  # names held in memory at once
 
 
 def make_room(ota):
-    """Remove what earlier updates left behind, then refuse what cannot fit."""
+    """Remove what earlier updates left behind, then refuse what cannot fit.
+
+    Returns how many bytes are left for a pack.
+    """
     try:
         yield from _sweep(ota)
     except (OSError, ValueError) as e:
         # A FAT folder whose growth was cut cannot be listed: what lies there costs room only.
         print("OTA: warning: cannot clean up {}: {!r}".format(ota.backup_dir, e))
-    _check_space(ota)
+    return _check_space(ota)
 
 
 def _sweep(ota):
@@ -26,7 +29,7 @@ def _sweep(ota):
         hold = []
         for item in os.ilistdir(folder):
             name = item[0]
-            if name > seen and name not in ("s0", "s1", "k0", "k1", "todo"):
+            if name > seen and name not in ("s0", "s1", "k0", "k1", "todo", "pack"):
                 hold.append(name)
                 if len(hold) > _HOLD:
                     hold.sort()
@@ -53,10 +56,7 @@ def _remove_tree(path):
 
 def _check_space(ota):
     """Refuse what cannot fit; leave out optional backups where that makes it fit."""
-    st = os.statvfs(ota.backup_dir)
-    size, total, free = st[1], st[2], st[3]
-    if not 0 <= free <= total:
-        free = 0  # seen on a full littlefs
+    size, total, free = _space(ota)
     if free * 10 < total * 4:
         print("OTA: warning: only {}% of the file system is free".format(free * 100 // total))
     by_copy = not moves(ota)
@@ -85,6 +85,9 @@ def _check_space(ota):
                 spare += keep
     if by_copy:
         need += blocks(names)
+    if need > free and exists(ota.backup_dir + "/pack"):
+        remove(ota.backup_dir + "/pack")  # the update works without
+        size, total, free = _space(ota)
     if need > free:
         if need - spare > free:
             raise OTAError(
@@ -92,6 +95,14 @@ def _check_space(ota):
                 "the update needs {} bytes and {} are free".format(need * size, free * size),
             )
         _drop_backups(ota)
+        need -= spare
+    return (free - need) * size
+
+
+def _space(ota):
+    """The size of a block, how many there are and how many are free."""
+    st = os.statvfs(ota.backup_dir)
+    return st[1], st[2], st[3] if 0 <= st[3] <= st[2] else 0  # more: seen on a full littlefs
 
 
 def _optional(ota, f):

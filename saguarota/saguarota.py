@@ -43,11 +43,12 @@ class OTAUpdater:
         except Exception as e:
             self._failed(e)
 
-    def steps(self):
+    def steps(self, apply=True):
         """The same as a generator, in small steps; raises what goes wrong.
 
         Each item is the number of milliseconds to wait before the next step. An
-        application may do other work between two steps.
+        application may do other work between two steps. apply: False to stop before the
+        installation, which apply() then makes.
         """
         self.last_error_code = self.last_error_message = None
         j = self._recover()
@@ -62,7 +63,7 @@ class OTAUpdater:
             return
         from .update import run
 
-        for wait in run(self, j):
+        for wait in run(self, j, apply):
             feed()
             yield wait
 

@@ -11,10 +11,36 @@ from .recover import builtin, feed, reset
 from .stage import emit
 
 
-def run(ota, j):
-    """Look for a release; install it and reset, or return where there is none."""
+def run(ota, j, apply=True):
+    """Look for a release and stage it; then install it and reset, unless told not to."""
+    ota.staged = yield from _guarded(ota, j, _update(ota, j))
+    if ota.staged and apply:
+        yield from install(ota, j)
+    elif ota.staged:
+        emit(ota, "update_staged", {"mode": _mode(ota)})
+
+
+def install(ota, j):
+    """Install what is staged and reset."""
+    yield from _guarded(ota, j, _install(ota, j))
+    print("OTA: installed; restarting")
+    reset()
+
+
+def _install(ota, j):
+    from .install import Installer
+
+    id = ota.staged
+    ota.staged = None
+    yield from Installer(ota, j).run(id)
+    emit(ota, "update_applied", {"mode": _mode(ota)})
+
+
+def _guarded(ota, j, steps):
+    # Whatever goes wrong leaves the installed release, and an OTAError.
     try:
-        installed = yield from _update(ota, j)
+        value = yield from steps
+        return value
     except OSError as e:
         _undo(j)
         full = e.errno in (13, 28)  # FAT's EACCES: no room for a name
@@ -31,13 +57,15 @@ def run(ota, j):
     except Exception:
         _undo(j)
         raise
-    if installed:
-        print("OTA: installed; restarting")
-        reset()
+
+
+def _mode(ota):
+    return "manifest" if ota.manifest_url else "http_fs"
 
 
 def _update(ota, j):
-    mode = "manifest" if ota.manifest_url else "http_fs"
+    """Stage the next release; returns its id, or None where there is none."""
+    mode = _mode(ota)
     ota.began = builtin("time").ticks_ms()
     j.state_file = ota.ota_state_file
     if j.why == "t":
@@ -45,73 +73,83 @@ def _update(ota, j):
         ota.last_error_message = "undone, because it was not confirmed: " + j.bad[-1]
     emit(ota, "update_start", {"mode": mode})
     _forget("config", "original")
-    # For two manifests at once, taken before code has cut the heap to pieces.
-    bufs = (bytearray(1024), bytearray(1024))
-    c = id = kept = None
+    link = Link(ota)
     try:
         if ota.manifest_url:
-            if ota.public_keys:
-                from .signed import fetch
-
-                kept = yield from fetch(ota, j, bufs[0])
-                if kept:
-                    id, c = kept
-                fetch = None
-                _forget("signed")
-            else:
-                from .poll import fetch
-
-                c = client(ota)
-                id = yield from fetch(ota, c, j, bufs[0])
-                fetch = None
+            id = yield from _release(ota, j, link)
             if id is None:
-                return False
-            # The connection stays open; the code that serves it comes back later.
-            kept = _state(c)
-            c = None
-            _forget("poll", "http")
-            from .plan import release
-
-            yield from release(ota, j, id, bufs)
-            release = bufs = None
-            _forget("plan", "compare", "manifest", "trust")
-            c = client(ota)
-            _restore(c, kept)
+                return None
         elif ota.public_keys:
             raise OTAError("statement_signature_invalid", "nothing is signed in the recursive mode")
         else:
             from .httpfs import crawl
 
-            c = client(ota)
-            yield from crawl(ota, c)
+            yield from crawl(ota, link.client())
             crawl = None
             _forget("httpfs", "manifest")
-        # Only now: a manifest that is refused must not cost the way back.
-        _end_of_backups(j)
-        from .room import make_room
-
-        yield from make_room(ota)
-        make_room = None
-        _forget("room", "undo")
+            yield from _room(ota, j)
         from .download import content_id, files
 
-        yield from files(ota, c, mode)
+        yield from files(ota, link, mode)
         if mode == "http_fs":
             id = content_id(ota)
             if id is None:
                 print("OTA: no update: every file is as on the server")
-                return False
+                return None
             check_rejected(j, id)
     finally:
-        if c:
-            c.close()
-    c = kept = files = content_id = None
+        link.close()
+    link = files = content_id = None
     _forget("download", "http")
-    from .install import Installer
+    return id
 
-    yield from Installer(ota, j).run(id)
-    emit(ota, "update_applied", {"mode": mode})
-    return True
+
+def _release(ota, j, link):
+    """Find out what the next release changes, and stage what a pack has of it; returns its id."""
+    # For two manifests at once, taken before code has cut the heap to pieces.
+    bufs = (bytearray(1024), bytearray(1024))
+    if ota.public_keys:
+        from .signed import fetch
+    else:
+        from .poll import fetch
+    found = yield from fetch(ota, j, link, bufs[0])
+    fetch = None
+    _forget("signed", "poll")
+    if found is None:
+        return None
+    id, pin = found
+    link.park()
+    if pin:
+        from .pinned import manifest
+
+        yield from manifest(ota, link, id, pin)
+        manifest = None
+        link.park()
+        _forget("pinned", "spool")
+    from .plan import release
+
+    yield from release(ota, j, id, bufs)
+    release = bufs = None
+    _forget("plan", "compare", "manifest", "trust")
+    room = yield from _room(ota, j)
+    if ota.packs:
+        from .spool import take
+
+        yield from take(ota, link, id, room)
+        take = None
+        _forget("spool")
+    return id
+
+
+def _room(ota, j):
+    # Only now: a manifest that is refused must not cost the way back.
+    _end_of_backups(j)
+    from .room import make_room
+
+    room = yield from make_room(ota)
+    make_room = None
+    _forget("room", "undo")
+    return room
 
 
 def _undo(j):
@@ -142,19 +180,41 @@ def _end_of_backups(j):
         drop(j, "manifest")
 
 
-def _state(c):
-    """All that a client knows, without its code."""
-    kept = {}
-    for name in c.__dict__:
-        if name != "readinto":
-            kept[name] = c.__dict__[name]
-    return kept
+class Link:
+    """The client, whose code is unloaded while nobody talks; the connection stays open."""
 
+    def __init__(self, ota):
+        self._ota = ota
+        self._client = None
+        self._kept = {}
 
-def _restore(o, attributes):
-    # A function of its own: a loop would leave its iterator in the generator's frame.
-    for name in attributes:
-        setattr(o, name, attributes[name])
+    def client(self):
+        if not self._client:
+            self._client = client(self._ota)
+            for name in self._kept:
+                setattr(self._client, name, self._kept[name])
+        return self._client
+
+    def park(self):
+        """Unload the code: whoever needs the client next asks for it again."""
+        if self._client:
+            kept = self._client.__dict__
+            self._kept = {name: kept[name] for name in kept if name != "readinto"}
+            self._client = None
+        _forget("http")
+
+    def close(self):
+        kept = self._kept
+        if self._client:
+            kept = self._client.__dict__
+        for name in ("_sock", "_raw"):
+            if kept.get(name):
+                try:
+                    kept[name].close()
+                except OSError:
+                    pass
+        self._client = None
+        self._kept = {}
 
 
 def _forget(*names):
@@ -182,6 +242,7 @@ def client(ota):
         ),
         ota.ca,
     )
+    c.background = ota.__dict__.get("background", False)
     if ota.min_bytes_per_s or ota.download_deadline_s:
         from .pace import paced
 
@@ -230,10 +291,10 @@ def check_rejected(j, id):
 
 
 def get(c, url, start=0, etag=None):
-    """Client.get, where any answer but the file or the asked part of it is an error."""
+    """Client.getting, where any answer but the file or the asked part of it is an error."""
     c.began = builtin("time").ticks_ms()
     c.got = 0
-    c.get(url, start, etag)
+    yield from c.getting(url, start, etag)
     if c.status not in (200, 206, 416):
         from .http import HTTPError
 

@@ -1,0 +1,143 @@
+package boardtest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cactuscon/saguarota/manifest"
+)
+
+// A packVector is an entry of testdata/vectors/packs/index.json.
+type packVector struct {
+	File, About, Old, New, Error string
+	Strict                       bool
+}
+
+func readPackVectors(t *testing.T) (folder string, vectors []packVector) {
+	t.Helper()
+	folder, err := filepath.Abs(filepath.Join("..", "testdata", "vectors", "packs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(folder, "index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	return folder, vectors
+}
+
+// An unpackJob is what scripts/unpack.py is to do.
+type unpackJob struct {
+	Dir     string `json:"dir"`
+	Pack    string `json:"pack"`
+	Size    int    `json:"size"`
+	SHA256  string `json:"sha256"`
+	Version int64  `json:"version"`
+	Files   int    `json:"files"`
+}
+
+// unpackJob makes a board's file system for a vector.
+func (v packVector) unpackJob(t *testing.T, folder string) unpackJob {
+	t.Helper()
+	job := unpackJob{Dir: t.TempDir(), Pack: filepath.Join(folder, v.File)}
+	old := &manifest.Manifest{}
+	if v.Old != "" {
+		if err := os.CopyFS(job.Dir, os.DirFS(filepath.Join(folder, v.Old))); err != nil {
+			t.Fatal(err)
+		}
+		old, _ = readManifest(t, filepath.Join(folder, v.Old))
+	}
+	m, data := readManifest(t, filepath.Join(folder, v.New))
+	sum := sha256.Sum256(data)
+	job.Size, job.SHA256, job.Version = len(data), hex.EncodeToString(sum[:]), m.Version
+	for _, f := range m.Files {
+		if before, ok := old.Lookup(f.Path); !ok || before.SHA256 != f.SHA256 {
+			job.Files++
+		}
+	}
+	return job
+}
+
+func readManifest(t *testing.T, site string) (*manifest.Manifest, []byte) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(site, "versions.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := manifest.Read(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, data
+}
+
+// TestPackVectors: a board makes of every good pack of testdata/vectors what the index says, and
+// refuses every bad one without writing outside its state folder.
+func TestPackVectors(t *testing.T) {
+	folder, vectors := readPackVectors(t)
+	var stdin bytes.Buffer
+	for _, v := range vectors {
+		line, err := json.Marshal(v.unpackJob(t, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdin.Write(append(line, '\n'))
+	}
+	lines := runWithLibrary(t, "256K", stdin.String(), "unpack.py")
+	if len(lines) != len(vectors) {
+		t.Fatalf("%d answers for %d packs:\n%s", len(lines), len(vectors), strings.Join(lines, "\n"))
+	}
+	for i, v := range vectors {
+		switch {
+		case v.Error == "" && lines[i] != "ok":
+			t.Errorf("%s (%s): %s, want ok", v.File, v.About, lines[i])
+		case v.Error != "" && !v.Strict && lines[i] == "ok":
+			t.Errorf("%s (%s): accepted, want it refused: %s", v.File, v.About, v.Error)
+		case v.Strict && strings.HasPrefix(lines[i], "ok,"):
+			t.Errorf("%s (%s): %s", v.File, v.About, lines[i])
+		}
+	}
+}
+
+// TestPackGarbage: whatever is done to a pack, a board makes nothing of it but files that their hashes
+// judge, in bounded memory and time.
+func TestPackGarbage(t *testing.T) {
+	const count = 6000
+	folder, vectors := readPackVectors(t)
+	var packs []string
+	for _, v := range vectors {
+		if v.Error == "" && v.New == "new" && v.Old == "old" {
+			packs = append(packs, filepath.Join(folder, v.File))
+		}
+	}
+	job := vectors[0].unpackJob(t, folder)
+	state := filepath.Join(job.Dir, "saguarota_backup")
+	if err := os.Mkdir(state, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, data := readManifest(t, filepath.Join(folder, "new"))
+	if err := os.WriteFile(filepath.Join(state, "manifest.n"), data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{job.Dir, job.SHA256, strconv.FormatInt(job.Version, 10), strconv.Itoa(count)}, packs...)
+	lines := runWithLibrary(t, "160K", "", "unpack_garbage.py", args...)
+	t.Log(lines)
+	var whole, refused, large, wrong, other int
+	if _, err := fmt.Sscanf(lines[len(lines)-1], "whole %d refused %d too large %d wrong %d manifest %d", &whole, &refused, &large, &wrong, &other); err != nil {
+		t.Fatal(err)
+	}
+	if whole+refused+large+wrong != count || refused == 0 || whole == 0 || wrong == 0 || other == 0 {
+		t.Errorf("%d packs: %s; want some of each", count, lines[len(lines)-1])
+	}
+}

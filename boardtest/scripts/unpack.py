@@ -1,0 +1,73 @@
+# Unpacks packs as an update does. Standard input has a JSON object a line:
+#
+#     dir      the root of a board's file system, with its release in it
+#     pack     the file of the pack
+#     size, sha256, version   of the manifest that is wanted
+#     files    how many files of it differ
+#
+# Prints for each: "ok" where all of the release came out right, or what went wrong. All that is written
+# is in the board's state folder, or this script ends.
+import builtins
+import json
+import os
+import sys
+
+import saguarota.plan
+import saguarota.unpack
+from saguarota import OTAUpdater
+from saguarota.error import OTAError
+from saguarota.pack import PackError
+from saguarota.stage import check, pack_sums, staged_path, todo
+
+plan = sys.modules["saguarota.plan"]
+unpack = sys.modules["saguarota.unpack"]
+real_open = builtins.open
+
+
+def guarded_open(path, mode="r"):
+    if mode not in ("r", "rb") and not path.startswith("saguarota_backup/"):
+        print("wrote outside:", path)
+        sys.exit(1)
+    return real_open(path, mode)
+
+
+for module in (plan, unpack):
+    module.open = guarded_open
+
+
+class NoJournal:
+    bad = ()
+
+
+def drain(steps):
+    for _ in steps:
+        pass
+
+
+def judge(job):
+    os.chdir(job["dir"])
+    ota = OTAUpdater("http://nowhere/versions.json", "http://nowhere/")
+    buf = bytearray(512)
+    try:
+        os.mkdir(ota.backup_dir)
+        drain(unpack.manifest(ota, job["pack"], 0, job["size"]))
+        if not check(staged_path(ota, "manifest"), job["size"], pack_sums("", job["sha256"]), buf):
+            return "release"
+        id = "{}.{}".format(job["sha256"][:16], job["version"])
+        drain(plan.release(ota, NoJournal, id, (bytearray(1024), bytearray(1024))))
+        drain(unpack.files(ota, job["pack"], 0))
+    except PackError as e:
+        return "format: {}".format(e)
+    except OTAError as e:
+        return "{}: {}".format(e.code, e)
+    found = 0
+    for f in todo(ota.backup_dir):
+        if f[1] != "manifest":
+            found += 1
+            if not check(staged_path(ota, f[1]), int(f[3]), f[4], buf):
+                return "content: " + f[8]
+    return "ok" if found == job["files"] else "ok, but {} files".format(found)
+
+
+for line in sys.stdin:
+    print(judge(json.loads(line)))
