@@ -83,10 +83,11 @@ print("error", ota.last_error_code, ota.last_error_message)
 `, url+"versions.json", url)
 }
 
-// shadows are files of the names of all modules of the firmware that a file may stand before.
+// shadows are files of the names of the firmware's modules that a file may stand before, but for
+// socket and ssl.
 func shadows(text string) release {
 	r := release{}
-	for name := range strings.FieldsSeq("array binascii collections errno gzip hashlib heapq io json machine os platform random re select socket struct time zlib") {
+	for name := range strings.FieldsSeq("array binascii collections errno gzip hashlib heapq io json machine os platform random re select struct time zlib") {
 		r[name+".py"] = text
 	}
 	return r

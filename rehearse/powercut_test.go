@@ -83,7 +83,7 @@ func everySystem(t *testing.T, test func(t *testing.T, system rehearse.FileSyste
 func TestNoPowerCutHarmsABoard(t *testing.T) {
 	everySystem(t, func(t *testing.T, system rehearse.FileSystem) {
 		r := rehearsal(t, releases.App(), system)
-		r.Torn, r.KeepConsoles = true, true
+		r.Torn, r.TornOnline, r.KeepConsoles = true, true, true
 		harmless(t, play(t, r))
 	})
 }

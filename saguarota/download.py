@@ -72,6 +72,8 @@ def _file(ota, link, f, path, buf):
                 return
             if check(staged, size, sums, buf):
                 return
+            if not exists(staged):
+                raise OSError(5)  # a damaged folder (damage.py)
             remove(staged)
             code = "md5_mismatch"
             message = "{}: what arrived is not what the manifest says".format(path)

@@ -19,7 +19,7 @@ bytes besides its letters, one of up to 10 letters only about 10.
 """
 from micropython import const
 
-import time
+import utime as time
 
 _LINE = const(1024)  # longest header or chunk-size line, bytes
 _HEAD = const(8192)  # all headers of an answer together, all trailers together

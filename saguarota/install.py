@@ -7,7 +7,7 @@ here is what makes every cut recoverable; each step says what a cut in it leaves
 import uos as os
 
 from .error import OTAError
-from .recover import exists, rank, remove
+from .recover import Journal, exists, rank, remove
 from .stage import check, moves, todo
 from .undo import calls, copy, file, plan
 
@@ -77,6 +77,8 @@ class Installer:
         yield from self._backup()
         yield from self._write_plan()
         j.save("S")
+        if Journal(j.folder).state != "S":
+            raise OSError(5)  # the slot was not kept: a damaged folder (damage.py)
         # From here on, start-up undoes.
         if self.guard:
             self._place_stand_ins()
@@ -92,7 +94,10 @@ class Installer:
         buf = bytearray(self.ota.md5_chunk_size)
         for f in todo(self.folder):
             if f[0] in "raR" and not self._dropped(f):
-                if not check(file(self.j, f[1], "n"), int(f[3]), f[4], buf):
+                new = file(self.j, f[1], "n")
+                if not check(new, int(f[3]), f[4], buf):
+                    if not exists(new):
+                        raise OSError(5)  # a damaged folder (damage.py)
                     raise OTAError("md5_mismatch", "staged file changed: " + f[8])
                 yield 0
 

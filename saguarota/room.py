@@ -17,8 +17,11 @@ def make_room(ota):
     try:
         yield from _sweep(ota)
     except (OSError, ValueError) as e:
-        # A FAT folder whose growth was cut cannot be listed: what lies there costs room only.
         print("OTA: warning: cannot clean up {}: {!r}".format(ota.backup_dir, e))
+        from .damage import spare
+
+        if len(spare(ota.backup_dir)) > 1:
+            raise OSError(5)  # begin a new one
     return _check_space(ota)
 
 

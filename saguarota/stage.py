@@ -103,10 +103,10 @@ def own(ota, live):
     """True for the updater's state: no release may contain it, nothing deletes it."""
     live = live.lower()
     folder = ota.backup_dir.lower()
-    return (
-        live in (folder, ota.ota_state_file.lower(), ota.local_manifest_file.lower())
-        or live.startswith(folder + "/")
-    )  # fmt: skip
+    if live in (ota.ota_state_file.lower(), ota.local_manifest_file.lower()):
+        return True
+    # With a number: what damage.py has left behind.
+    return live.startswith(folder) and not live[len(folder) :].split("/")[0].rstrip("0123456789")
 
 
 def pack_sums(md5, sha256):

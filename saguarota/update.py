@@ -52,6 +52,9 @@ def _guarded(ota, j, steps):
         elif e.errno == 30:
             why = why.format("read-only")
         else:
+            from .damage import renew
+
+            renew(j)
             why = "file system: {!r}".format(e)
         raise OTAError("apply_failed", why)
     except Exception:
