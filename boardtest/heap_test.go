@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cactuscon/saguarota/rehearse"
+	signed "github.com/cactuscon/saguarota/release"
 )
 
 // What the issue asks for, in kB, on the 64-bit port, whose objects are twice the size of a
@@ -127,6 +128,28 @@ func TestHeapInstall(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The same for an update of which every byte is signed, also where it takes a step from one keyset to
+// the next.
+func TestHeapSigned(t *testing.T) {
+	for _, rotations := range []int{0, 1} {
+		t.Run(fmt.Sprintf("%d rotations", rotations), func(t *testing.T) {
+			t.Parallel()
+			r := heapRig(t, heapCase{fs: rehearse.Littlefs, from: ten("one"), to: ten("two"), options: ", " + trusting(1, keyA)})
+			p := &publisher{rig: r, keyset: 1, signers: []signed.PrivateKey{keyA}, chain: release{}}
+			for range rotations {
+				p.rotate(keyB)
+			}
+			p.sign()
+			least := smallestHeap(t, r)
+			_, heap := installs(t, r, least)
+			t.Logf("%d kB is enough; of it, the simulation takes %d B and the file system %d B", least, heap.Sim, heap.FileSystem)
+			if limit := heapFromMpy<<10 + heap.Sim; least > (limit+1023)>>10 {
+				t.Errorf("it needs %d kB, want it to work on %d B", least, limit)
+			}
+		})
 	}
 }
 

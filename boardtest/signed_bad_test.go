@@ -220,20 +220,24 @@ func TestSignedRefusesStatement(t *testing.T) {
 		{name: "expired, says an FAT board", fs: rehearse.FAT, codes: "release_expired", message: "it expired at ",
 			hostile: saying(func(s *signed.Statement) { s.Time, s.Expires = now-2*hour, now-hour })},
 
-		{name: "4 kB and one byte", codes: "statement_invalid", message: "is longer than 4096 bytes",
+		{name: "4 kB and one byte", codes: "statement_invalid", message: "longer than 4096 bytes",
 			hostile: serving(statementFile, func(_ *publisher, b []byte) []byte { return append(b, bytes.Repeat([]byte("x"), 4097-len(b))...) })},
-		{name: "JSON bomb", codes: "statement_invalid", message: "deep",
+		{name: "JSON bomb", codes: "statement_invalid", message: "no value of app in its place",
 			hostile: serving(statementFile, func(_ *publisher, b []byte) []byte {
 				return bytes.Replace(b, []byte(`{"app"`), []byte(`{"x":`+strings.Repeat("[", 1500)+strings.Repeat("]", 1500)+`,"app"`), 1)
+			})},
+		{name: "JSON bomb behind the known keys", codes: "statement_signature_invalid", message: "wrong signature of ",
+			hostile: serving(statementFile, func(_ *publisher, b []byte) []byte {
+				return bytes.Replace(b, []byte("}\n"), []byte(`,"x":`+strings.Repeat("[", 1500)+strings.Repeat("]", 1500)+"}\n"), 1)
 			})},
 		{name: "a number of 3,000 digits", codes: "statement_invalid",
 			hostile: serving(statementFile, func(_ *publisher, b []byte) []byte {
 				return bytes.Replace(b, []byte(`"version":200`), []byte(`"version":`+strings.Repeat("9", 3000)), 1)
 			})},
-		{name: "65 keys", codes: "statement_invalid", message: "keys",
+		{name: "400 keys", codes: "statement_invalid", message: "no value of app in its place",
 			hostile: serving(statementFile, func(_ *publisher, b []byte) []byte {
 				var more strings.Builder
-				for i := range 65 {
+				for i := range 400 {
 					fmt.Fprintf(&more, `"x%d":0,`, i)
 				}
 				return bytes.Replace(b, []byte(`{"app"`), []byte(`{`+more.String()+`"app"`), 1)
@@ -405,8 +409,8 @@ func TestSignedRefusesKeyset(t *testing.T) {
 	twoOfThree := trusting(2, keyA, keyB, keyC)
 	mend := func(p *publisher) { p.set(trusting(1, keyA), "") }
 	cases := []signedCase{
-		{name: "not there", codes: "keyset_invalid", message: "keys/2.json answered 404", hostile: newer(2, keyA, func(*publisher) release { return nil })},
-		{name: "skips a step", codes: "keyset_invalid", message: "keys/2.json answered 404", hostile: newer(3, keyB, func(p *publisher) release {
+		{name: "not there", codes: "keyset_fetch_failed", message: "keys/2.json answered 404", hostile: newer(2, keyA, func(*publisher) release { return nil })},
+		{name: "skips a step", codes: "keyset_fetch_failed", message: "keys/2.json answered 404", hostile: newer(3, keyB, func(p *publisher) release {
 			return release{k3: keysetFile(p.t, 3, 1, one(keyB), keyA, keyB)}
 		})},
 		{name: "skips a step, under the name of the one between", codes: "keyset_invalid", message: "keyset 3 is not next to 1", hostile: newer(3, keyB, func(p *publisher) release {
@@ -446,22 +450,24 @@ func TestSignedRefusesKeyset(t *testing.T) {
 			return release{k2: string(d.Bytes())}
 		})},
 		{name: "a statement in its place", codes: "keyset_invalid", message: "line 1", hostile: newer(2, keyA, func(p *publisher) release { return release{k2: string(p.file(statementFile))} })},
-		{name: "8 kB and one byte", codes: "keyset_invalid", message: "is longer than 8192 bytes", hostile: newer(2, keyA, func(*publisher) release { return release{k2: strings.Repeat("x", 8193)} })},
-		{name: "JSON bomb", codes: "keyset_invalid", message: "deep", hostile: newer(2, keyB, func(p *publisher) release {
+		{name: "8 kB and one byte", codes: "keyset_invalid", message: "longer than 8192 bytes", hostile: newer(2, keyA, func(*publisher) release { return release{k2: strings.Repeat("x", 8193)} })},
+		{name: "JSON bomb", codes: "keyset_invalid", message: "no value of app in its place", hostile: newer(2, keyB, func(p *publisher) release {
 			return release{k2: strings.Replace(keysetFile(p.t, 2, 1, one(keyB), keyA, keyB), `{"app"`, `{"x":`+strings.Repeat(`{"y":[`, 900)+strings.Repeat("]}", 900)+`,"app"`, 1)}
 		})},
-		{name: "the farthest there is", codes: "keyset_invalid", message: "keys/2.json answered 404", asked: 2, hostile: newer(1<<63-1, keyA, func(*publisher) release { return nil })},
+		{name: "the farthest there is", codes: "keyset_fetch_failed", message: "keys/2.json answered 404", asked: 2, hostile: newer(1<<63-1, keyA, func(*publisher) release { return nil })},
 	}
 	for _, f := range []struct {
-		name, message string
-		answer        func(w http.ResponseWriter, r *http.Request)
+		name, code, message string
+		answer              func(w http.ResponseWriter, r *http.Request)
 	}{
-		{"endless body", "is longer than 8192 bytes", endless},
-		{"endless headers", "headers", endlessHeaders},
-		{"endless redirects", "too many redirects", endlessRedirects},
-		{"stall", "within 1 s", stall},
+		{"endless body", "keyset_invalid", "longer than 8192 bytes", endless},
+		{"endless headers", "keyset_fetch_failed", "headers", endlessHeaders},
+		{"endless redirects", "keyset_fetch_failed", "too many redirects", endlessRedirects},
+		{"stall", "keyset_fetch_failed", "within 1 s", stall},
+		{"dripping", "keyset_fetch_failed", "not done within download_deadline_s=1", drip},
+		{"server error", "keyset_fetch_failed", "answered 500", status(500)},
 	} {
-		cases = append(cases, signedCase{name: f.name, options: "download_retries=0, http_timeout_s=1", codes: "keyset_invalid", message: f.message, mend: mend,
+		cases = append(cases, signedCase{name: f.name, options: "download_retries=0, http_timeout_s=1, download_deadline_s=1", codes: f.code, message: f.message, mend: mend,
 			hostile: func(p *publisher) {
 				newer(2, keyB, func(*publisher) release { return nil })(p)
 				p.site.misbehave(on(k2, f.answer))
@@ -621,6 +627,40 @@ func TestSignedStolenKey(t *testing.T) {
 				p.say = func(s *signed.Statement) { s.Time, s.Expires = 1_800_000_000, 4_000_000_000 }
 				p.publish(201, release3)
 				p.updates(release3)
+				p.publish(202, release2)
+				p.updates(release2)
+			})
+		})
+	}
+}
+
+// The journal is lost while the release of a stolen key runs, with the highest version there is. What
+// is installed is known all the same, so that the next keyset is a way on, and rollback stays refused.
+func TestSignedJournalLost(t *testing.T) {
+	const most = 1<<63 - 1
+	for _, text := range []string{"", "\xff\xfegarbage"} {
+		t.Run(fmt.Sprintf("%.8q", text), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+				p := newPublisher(t, setup{fs: fs, size: 2 << 20})
+				lose := func() {
+					for _, name := range []string{"s0", "s1"} {
+						p.write(stateFolder+"/"+name, text)
+					}
+				}
+				p.publish(200, release2)
+				p.updates(release2)
+				evil := release2.with(release{"app.py": "NAME = 'two'\nEVIL = 1\n"})
+				p.publish(most, evil)
+				p.updates(evil)
+				lose()
+				p.publish(300, release3)
+				p.refuses("rollback_refused", fmt.Sprintf("version 300 after version %d", int64(most)))
+				p.rotate(keyB)
+				p.publish(201, release3)
+				p.updates(release3)
+				lose()
+				p.publish(200, release2)
+				p.refuses("rollback_refused", "version 200 after version 201")
 				p.publish(202, release2)
 				p.updates(release2)
 			})

@@ -45,6 +45,48 @@ func (p *publisher) idles() {
 	p.board.Log = ""
 }
 
+// A server that signs anew at each poll, as serve does, does not wear out the flash: a later time is
+// kept only when it is later by hours.
+func TestSignedPollsKeepFewTimes(t *testing.T) {
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		const first, hour = 1_800_000_000, 3600
+		p := newPublisher(t, setup{fs: fs, size: 2 << 20})
+		signedAt := func(at int64) {
+			p.say = func(s *signed.Statement) { s.Time, s.Expires = at, at+1000*hour }
+			p.sign()
+		}
+		signedAt(first)
+		p.publish(200, release2)
+		p.updates(release2)
+		for _, at := range []int64{first, first + 1, first + hour, first + 6*hour - 1} {
+			signedAt(at)
+			p.idles()
+		}
+		signedAt(first + 6*hour)
+		if n := p.writes(); n == 0 {
+			t.Error("a time 6 hours later was not written")
+		}
+		p.idles()
+		signedAt(first + 12*hour - 1)
+		p.idles()
+		signedAt(first + 3*hour) // an older one, out of a cache
+		p.idles()
+	})
+}
+
+// writes boots with nothing to do, and returns how many bytes of log the writes to the flash made.
+func (p *publisher) writes() int64 {
+	p.t.Helper()
+	p.board.Log = filepath.Join(p.t.TempDir(), "writes")
+	defer func() { p.board.Log = "" }()
+	says(p.t, p.bootTo(rehearse.AtREPL).Output, "OTA: no update")
+	info, err := os.Stat(p.board.Log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return info.Size()
+}
+
 // The first signed release where there was none at all, and one that adds nothing.
 func TestSignedFirst(t *testing.T) {
 	p := newPublisher(t, setup{empty: true})
@@ -279,25 +321,5 @@ func TestSignedTransport(t *testing.T) {
 	said := p.bootTo(rehearse.AtREPL).Output
 	if n := strings.Count(said, "OTA: warning: the server is not authenticated; what it sends must be signed"); n != 1 {
 		t.Errorf("the board warned %d times:\n%s", n, said)
-	}
-}
-
-// The smallest heap for a signed update.
-func TestSignedHeap(t *testing.T) {
-	for _, fs := range []rehearse.FileSystem{rehearse.Littlefs, rehearse.FAT} {
-		for _, rotations := range []int{0, 1} {
-			t.Run(fmt.Sprintf("%s, %d rotations", fs, rotations), func(t *testing.T) {
-				t.Parallel()
-				r := heapRig(t, heapCase{fs: fs, from: ten("one"), to: ten("two"), options: ", " + trusting(1, keyA)})
-				p := &publisher{rig: r, keyset: 1, signers: []signed.PrivateKey{keyA}, chain: release{}}
-				if rotations > 0 {
-					p.rotate(keyB)
-				}
-				p.sign()
-				least := smallestHeap(t, r)
-				_, heap := installs(t, r, least)
-				t.Logf("%d kB is enough; of it, the simulation takes %d B and the file system %d B", least, heap.Sim, heap.FileSystem)
-			})
-		}
 	}
 }

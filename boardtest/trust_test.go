@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,14 +53,14 @@ type statementCase struct {
 	Board     *boardCase `json:"board"`
 }
 
-// A boardCase has the arguments of the library's fits; nil is None.
+// A boardCase has the arguments of the library's check; nil is None.
 type boardCase struct {
 	App         any `json:"app"`
 	Channel     any `json:"channel"`
 	Names       any `json:"names"`
 	Mpy         any `json:"mpy"`
 	MicroPython any `json:"micropython"`
-	Now         any `json:"now"`
+	Now         any `json:"time"`
 	Installed   any `json:"installed"`
 }
 
@@ -72,7 +73,7 @@ type keysetCase struct {
 type trustCheck struct {
 	input bytes.Buffer
 	names []string
-	want  [][]string // for each case the verdicts that are right
+	want  [][]string // for each case the verdicts that are right; * stands for any end
 }
 
 func (c *trustCheck) add(t *testing.T, name string, v any, want ...string) {
@@ -98,7 +99,8 @@ func (c *trustCheck) run(t *testing.T) {
 	for i, name := range c.names {
 		ok := false
 		for _, want := range c.want[i] {
-			ok = ok || got[i] == want
+			start, any := strings.CutSuffix(want, "*")
+			ok = ok || got[i] == want || any && strings.HasPrefix(got[i], start)
 		}
 		if !ok {
 			t.Errorf("%s: %s, want %s", name, got[i], strings.Join(c.want[i], " or "))
@@ -256,13 +258,13 @@ func TestStatementVectors(t *testing.T) {
 			}
 		}
 		// What the file says is compared where the index gives it, and else with Go's reader.
-		version := int64(-1)
+		ok := "ok *"
 		if v.Version != nil {
-			version = *v.Version
+			ok = fmt.Sprint("ok ", *v.Version)
 		} else if s, _, err := signed.ReadStatement(sc.Statement); err == nil {
-			version = s.Version
+			ok = fmt.Sprint("ok ", s.Version)
 		}
-		c.add(t, v.File+", "+v.About, sc, verdicts(fmt.Sprint("ok ", version), v.Error, v.Strict)...)
+		c.add(t, v.File+", "+v.About, sc, verdicts(ok, v.Error, v.Strict)...)
 	}
 	c.run(t)
 }
@@ -299,67 +301,49 @@ func TestKeysetVectors(t *testing.T) {
 
 // Statements without signatures: what is in order gets as far as having too few of them.
 func TestStatementJSON(t *testing.T) {
-	const minimal = `"app":"badge","version":1,"manifest":{"sha256":"` + hexDigits + `","size":3},"keyset":1`
+	const start, rest = `{"app":"badge","version":1,`, `"manifest":{"sha256":"` + hexDigits + `","size":3},"keyset":1`
+	const minimal = start + rest
 	tests := []struct{ object, want string }{
-		{`{` + minimal + `}`, "threshold"},
-		{`{ "x" : [ ] , ` + minimal + ` }`, "threshold"},
-		{`{"x":{},"y":[1,-2.5e+3,true,false,null,{"a":1,"a":2}],` + minimal + `}`, "threshold"},
-		{`{"x":"\u00e9\ud83c\udf35\"\\\/\b\f\n\r\t",` + minimal + `}`, "threshold"},
-		{`{"name":"\ud83c\udf35 \u00e9 ñ",` + minimal + `}`, "threshold"},
-		{`{"name":"\ud83c",` + minimal + `}`, "format"},
-		{`{"name":"\udf35\ud83c",` + minimal + `}`, "format"},
-		{`{"name":"\ud83cx\udf35",` + minimal + `}`, "format"},
-		{`{"name":"\u0085",` + minimal + `}`, "format"},
-		{`{"name":"\u+0e9",` + minimal + `}`, "format"},
-		{`{"name":"\u00_9",` + minimal + `}`, "format"},
-		{`{"name":"\x41",` + minimal + `}`, "format"},
-		{"{\"name\":\"a\tb\"," + minimal + `}`, "format"},
-		{"{\"name\":\"\xc0\x80\"," + minimal + `}`, "format"},
-		{"{\"name\":\"\x9f\x80\"," + minimal + `}`, "format"},
-		{"{\"name\":\"\xed\xa0\x80\"," + minimal + `}`, "format"},
-		{"{\"name\":\"\xf4\x90\x80\x80\"," + minimal + `}`, "format"},
-		{"{\"name\":\"\xf8\x90\x80\x80\"," + minimal + `}`, "format"},
-		{"{\"name\":\"\xf4\x8f\xbf\xbf\"," + minimal + `}`, "threshold"},
-		{"{\"x\":\"\xf0\x9f\x8c\"," + minimal + `}`, "format"},
-		{`{"n\u0061me":"a","name":"a",` + minimal + `}`, "format"},
-		{`{"x":1,"x":1,` + minimal + `}`, "format"},
-		{`{` + minimal + `,}`, "format"},
-		{`{,` + minimal + `}`, "format"},
-		{`{"x":[1,],` + minimal + `}`, "format"},
-		{`{"x":[,1],` + minimal + `}`, "format"},
-		{`{"x":[1 2],` + minimal + `}`, "format"},
-		{`{"x" 1,` + minimal + `}`, "format"},
-		{`{"x"::1,` + minimal + `}`, "format"},
-		{`{"x":,` + minimal + `}`, "format"},
-		{`{"x":01,` + minimal + `}`, "format"},
-		{`{"x":1.,` + minimal + `}`, "format"},
-		{`{"x":.5,` + minimal + `}`, "format"},
-		{`{"x":+1,` + minimal + `}`, "format"},
-		{`{"x":1e,` + minimal + `}`, "format"},
-		{`{"x":-,` + minimal + `}`, "format"},
-		{`{"x":NaN,` + minimal + `}`, "format"},
-		{`{"x":nul,` + minimal + `}`, "format"},
-		{`{"x":truer,` + minimal + `}`, "format"},
-		{`{"x":'a',` + minimal + `}`, "format"},
-		{`{x:1,` + minimal + `}`, "format"},
-		{`{1:1,` + minimal + `}`, "format"},
-		{`{"x":[1},` + minimal + `}`, "format"},
-		{`{"x":{"a":1],` + minimal + `}`, "format"},
-		{`{/**/` + minimal + `}`, "format"},
-		{`{` + minimal + `}}`, "format"},
-		{`{` + minimal + `}{}`, "format"},
-		{`{"expires":0,` + minimal + `}`, "format"},
-		{`{"expires":00000000000000000001,` + minimal + `}`, "format"},
-		{`{"expires":9223372036854775808,` + minimal + `}`, "format"},
-		{`{"mpy":"-6",` + minimal + `}`, "format"},
-		{`{"mpy":"6.03",` + minimal + `}`, "format"},
-		{`{"mpy":"6.3.1",` + minimal + `}`, "format"},
-		{`{"micropython":"1.1000",` + minimal + `}`, "format"},
-		{`{"micropython":" 1.22",` + minimal + `}`, "format"},
-		{`{"micropython":"1.2_2",` + minimal + `}`, "format"},
-		{`{"channels":[["stable"]],` + minimal + `}`, "format"},
-		{`{"channels":{"stable":1},` + minimal + `}`, "format"},
-		{`{"channels":[null],` + minimal + `}`, "format"},
+		{minimal + `}`, "threshold"},
+		{minimal + `,"x":1}`, "threshold"},
+		{minimal + `,"x":{},"y":[1,-2.5e+3,true,false,null,{"a":1,"b":2}]}`, "threshold"},
+		{minimal + `,"x":"\u00e9\ud83c\udf35\"\\\/\b\f\n\r\t"}`, "threshold"},
+		{minimal + `,"x" : [ ] }`, "threshold"},
+		{start + `"name":"ñ 🌵 /",` + rest + `}`, "threshold"},
+		{minimal + `,"channels":["stable","β"],"boards":["rp2"],"mpy":"6","micropython":"1.22.1","time":1,"expires":9223372036854775807}`, "threshold"},
+		{minimal + `,"mpy":"6","later":"mpy"}`, "threshold"},
+		{`{ ` + minimal[1:] + `}`, "format"},
+		{minimal + ` }`, "format"},
+		{minimal + `,}`, "format"},
+		{minimal + `, "x":1}`, "format"},
+		{minimal + `}}`, "format"},
+		{minimal + `}{}`, "format"},
+		{`{,` + minimal[1:] + `}`, "format"},
+		{`{/**/` + minimal[1:] + `}`, "format"},
+		{minimal + `,"mpy":"6","channels":["stable"]}`, "format"},
+		{minimal + `,"x":{"expires":5}}`, "format"},
+		{minimal + `,"x":"\"expires":5}`, "format"},
+		{minimal + `,"time":0}`, "format"},
+		{minimal + `,"expires":0}`, "format"},
+		{minimal + `,"expires":null}`, "format"},
+		{minimal + `,"expires":00000000000000000001}`, "format"},
+		{minimal + `,"expires":9223372036854775808}`, "format"},
+		{minimal + `,"expires":18446744073709551617}`, "format"},
+		{minimal + `,"expires":1e3}`, "format"},
+		{minimal + `,"expires":}`, "format"},
+		{minimal + `,"channels":[["stable"]]}`, "format"},
+		{minimal + `,"channels":{"stable":1}}`, "format"},
+		{minimal + `,"channels":[null]}`, "format"},
+		{minimal + `,"channels":["a",]}`, "format"},
+		{minimal + `,"channels":["a" ,"b"]}`, "format"},
+		{minimal + `,"channels":["a"}`, "format"},
+		{minimal + `,"channels":["a}`, "format"},
+		{start + `"name":"\u0041",` + rest + `}`, "format"},
+		{start + `"name":"a\\b",` + rest + `}`, "format"},
+		{start + `"name":'a',` + rest + `}`, "format"},
+		{start + "\"name\":\"a\tb\"," + rest + `}`, "format"},
+		{start + `name:"a",` + rest + `}`, "format"},
+		{start + `"name" :"a",` + rest + `}`, "format"},
 	}
 	var c trustCheck
 	for _, tt := range tests {
@@ -376,12 +360,14 @@ func TestStatementJSON(t *testing.T) {
 
 const hexDigits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// Both readers find the same damaged statements acceptable.
+// Both readers find the same damaged statements acceptable, but that the host is stricter with
+// what no board looks at.
 func TestStatementLikeGo(t *testing.T) {
-	const valid = `{"app":"badge","version":17,"name":"1.\u0032 é","manifest":{"sha256":"` + hexDigits + `","size":3},` +
-		`"keyset":1,"channels":["stable","β"],"mpy":"6.3","micropython":"1.22","x":[{"a":-1.5e3},true,null],"expires":1800000000}`
+	const valid = `{"app":"badge","version":17,"name":"1.2 é","manifest":{"sha256":"` + hexDigits + `","size":3},` +
+		`"keyset":1,"channels":["stable","β"],"mpy":"6.3","micropython":"1.22","time":1,"expires":1800000000,"x":[{"a":-1.5e3},true,null]}`
 	pieces := []string{`"`, `\`, `{`, `}`, `[`, `]`, `,`, `:`, ` `, "\t", `0`, `1`, `9`, `-`, `+`, `.`, `e`, `E`, `u`, `_`,
 		`null`, `true`, `\u00e9`, `\ud83c`, `\udf35`, "\x80", "\xc3", "\xe9", "\x7f", "\x00", `"":0,`, `"app":"x",`}
+	host := []string{"not UTF-8", "control character", "mpy", "micropython", "is no JSON", `is given twice`}
 	var c trustCheck
 	accepted := 0
 	for range 1500 {
@@ -391,15 +377,18 @@ func TestStatementLikeGo(t *testing.T) {
 			object = object[:at] + pieces[rand.N(len(pieces))] + object[at+rand.N(2):]
 		}
 		document := []byte("saguarota-release 1\n" + object + "\n")
-		want := "threshold"
+		want := []string{"threshold"}
 		if _, _, err := signed.ReadStatement(document); errors.Is(err, signed.ErrFormat) {
-			want = "format"
+			want = []string{"format"}
+			if slices.ContainsFunc(host, func(text string) bool { return strings.Contains(err.Error(), text) }) {
+				want = append(want, "threshold")
+			}
 		} else if err != nil {
 			t.Fatal(err)
 		} else {
 			accepted++
 		}
-		c.add(t, strconv.Quote(object), statementCase{Statement: document, Threshold: 1}, want)
+		c.add(t, strconv.Quote(object), statementCase{Statement: document, Threshold: 1}, want...)
 	}
 	if accepted == 0 {
 		t.Error("nothing was acceptable, so nothing was compared")

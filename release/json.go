@@ -3,9 +3,7 @@ package release
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,78 +17,88 @@ const MaxTextBytes = 64
 // MaxListed is how many entries a list can have: channels, boards, keys.
 const MaxListed = 16
 
-// A decoder walks the JSON object of a document token by token. Unmarshalling
-// into structs would match keys without regard to case, take null for nothing,
-// and let the last of two equal keys win. All its errors are ErrFormat.
-type decoder struct{ *json.Decoder }
+// A reader goes through the one form that an object of a document has: known
+// keys in their order, without blanks, every value in its only spelling. So it
+// cannot read anything else in it than another reader. Its errors are ErrFormat.
+type reader struct{ rest string }
 
-func newDecoder(object []byte) decoder {
-	d := json.NewDecoder(bytes.NewReader(object))
-	d.UseNumber()
-	return decoder{d}
+// A field is a known key of an object. read reads its value.
+type field struct {
+	key      string
+	required bool
+	read     func(key string) error
 }
 
-// object reads one object and calls value for each key that is required or
-// optional, which must read the value. It skips all others.
-func (d decoder) object(what string, required, optional []string, value func(key string) error) error {
-	if err := d.delim('{', what); err != nil {
-		return err
+func (r *reader) cut(prefix string) (ok bool) {
+	r.rest, ok = strings.CutPrefix(r.rest, prefix)
+	return ok
+}
+
+// object reads an object. Unknown keys may come after the known ones.
+func (r *reader) object(fields []field) error {
+	before := "{"
+	for _, f := range fields {
+		if r.cut(before + `"` + f.key + `":`) {
+			if err := f.read(f.key); err != nil {
+				return err
+			}
+			before = ","
+		} else if f.required {
+			return fmt.Errorf("%w: the key %q is missing, or not in its place", ErrFormat, f.key)
+		}
 	}
+	if r.rest == "}" {
+		return nil
+	}
+	if !strings.HasPrefix(r.rest, `,"`) {
+		return fmt.Errorf("%w: neither a further key nor the end of the object: %.20q", ErrFormat, r.rest)
+	}
+	return checkUnknown("{"+r.rest[1:], fields)
+}
+
+// checkUnknown looks at the part of an object that this version does not know.
+// Boards refuse only known keys in it, as text; here it must also be JSON
+// without a key that is given twice.
+func checkUnknown(object string, fields []field) error {
 	seen := map[string]bool{}
+	for _, f := range fields {
+		if strings.Contains(object, `"`+f.key+`":`) {
+			return fmt.Errorf("%w: the key %q is given twice, or not in its place", ErrFormat, f.key)
+		}
+		seen[f.key] = true
+	}
+	if !json.Valid([]byte(object)) {
+		return fmt.Errorf("%w: what comes after the known keys is no JSON", ErrFormat)
+	}
+	d := json.NewDecoder(strings.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
 	for d.More() {
-		tok, err := d.Token()
+		key, err := d.Token()
 		if err != nil {
-			return d.syntax(err)
+			return fmt.Errorf("%w: %w", ErrFormat, err)
 		}
-		key, ok := tok.(string)
-		if !ok {
-			return fmt.Errorf("%w: a key must be text", ErrFormat)
-		}
-		if seen[key] {
+		if seen[key.(string)] {
 			return fmt.Errorf("%w: the key %q is given twice", ErrFormat, key)
 		}
-		seen[key] = true
-		if !slices.Contains(required, key) && !slices.Contains(optional, key) {
-			var skipped json.RawMessage
-			if err := d.Decode(&skipped); err != nil {
-				return d.syntax(err)
-			}
-			continue
+		seen[key.(string)] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("%w: %w", ErrFormat, err)
 		}
-		if err := value(key); err != nil {
-			return err
-		}
-	}
-	if err := d.delim('}', what); err != nil {
-		return err
-	}
-	for _, key := range required {
-		if !seen[key] {
-			return fmt.Errorf("%w: the key %q is missing", ErrFormat, key)
-		}
-	}
-	return nil
-}
-
-// end checks that nothing follows.
-func (d decoder) end() error {
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: there is something after the object", ErrFormat)
 	}
 	return nil
 }
 
 // list reads a list of 1 to MaxListed texts that are all different.
-func (d decoder) list(key string) ([]string, error) {
-	if err := d.delim('[', key); err != nil {
-		return nil, err
-	}
+func (r *reader) list(key string) ([]string, error) {
 	var list []string
-	for d.More() {
+	for before := "["; r.cut(before); before = "," {
 		if len(list) == MaxListed {
 			return nil, fmt.Errorf("%w: %s has more than %d entries", ErrFormat, key, MaxListed)
 		}
-		text, err := d.text(key)
+		text, err := r.text(key)
 		if err != nil {
 			return nil, err
 		}
@@ -99,56 +107,32 @@ func (d decoder) list(key string) ([]string, error) {
 		}
 		list = append(list, text)
 	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("%w: %s is an empty list", ErrFormat, key)
+	if len(list) == 0 || !r.cut("]") {
+		return nil, fmt.Errorf("%w: %s must be a list of texts, like [\"a\",\"b\"]", ErrFormat, key)
 	}
-	return list, d.delim(']', key)
+	return list, nil
 }
 
-func (d decoder) text(key string) (string, error) {
-	tok, err := d.Token()
-	if err != nil {
-		return "", d.syntax(err)
-	}
-	s, ok := tok.(string)
-	if !ok {
+func (r *reader) text(key string) (string, error) {
+	if !r.cut(`"`) {
 		return "", fmt.Errorf("%w: %s must be text", ErrFormat, key)
 	}
-	return s, checkText(key, s)
+	text, rest, ok := strings.Cut(r.rest, `"`)
+	if !ok {
+		return "", fmt.Errorf("%w: %s does not end", ErrFormat, key)
+	}
+	r.rest = rest
+	return text, checkText(key, text)
 }
 
-func (d decoder) number(key string, least int64) (int64, error) {
-	tok, err := d.Token()
-	if err != nil {
-		return 0, d.syntax(err)
-	}
-	num, ok := tok.(json.Number)
-	if !ok {
-		return 0, fmt.Errorf("%w: %s must be a number", ErrFormat, key)
-	}
-	n, err := strconv.ParseUint(num.String(), 10, 63) // refuses signs, fractions, exponents
-	if err != nil || int64(n) < least {
+func (r *reader) number(key string, least int64) (int64, error) {
+	digits := r.rest[:len(r.rest)-len(strings.TrimLeft(r.rest, "0123456789"))]
+	r.rest = r.rest[len(digits):]
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || int64(n) < least || strconv.FormatUint(n, 10) != digits {
 		return 0, fmt.Errorf("%w: %s must be a whole number from %d to 2^63-1, in digits", ErrFormat, key, least)
 	}
 	return int64(n), nil
-}
-
-func (d decoder) delim(want json.Delim, what string) error {
-	tok, err := d.Token()
-	if err != nil {
-		return d.syntax(err)
-	}
-	if tok != want {
-		return fmt.Errorf("%w: %s: expected %q", ErrFormat, what, want)
-	}
-	return nil
-}
-
-func (d decoder) syntax(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: the JSON ends too early", ErrFormat)
-	}
-	return fmt.Errorf("%w: %w", ErrFormat, err)
 }
 
 // checkText reports whether a value can be stored under key.
@@ -163,6 +147,8 @@ func checkText(key, s string) error {
 		why = "is not UTF-8"
 	case strings.ContainsFunc(s, unicode.IsControl):
 		why = "has a control character"
+	case strings.ContainsAny(s, `"\\`):
+		why = "has a quotation mark or a backslash"
 	}
 	if why != "" {
 		return fmt.Errorf("%w: %s %s", ErrFormat, key, why)
@@ -181,11 +167,10 @@ func (e *encoder) key(key string) {
 	e.WriteByte(':')
 }
 
-// quote writes a text that checkText allows, so these two need an escape and
-// no others.
+// quote writes a text that checkText allows, so none that needs an escape.
 func (e *encoder) quote(s string) {
 	e.WriteByte('"')
-	_, _ = strings.NewReplacer(`"`, `\"`, `\`, `\\`).WriteString(e, s)
+	e.WriteString(s)
 	e.WriteByte('"')
 }
 

@@ -224,7 +224,7 @@ func TestSignaturesAreSortedAndBounded(t *testing.T) {
 		t.Errorf("a signer that is in it: %v", err)
 	}
 
-	long := `saguarota-release 1` + "\n" + strings.Replace(string(d.Object()), "{", `{"x":"`+strings.Repeat("x", 3900)+`",`, 1) + "\n"
+	long := `saguarota-release 1` + "\n" + strings.TrimSuffix(string(d.Object()), "}") + `,"x":"` + strings.Repeat("x", 3900) + `"}` + "\n"
 	_, d, err := ReadStatement([]byte(long))
 	if err != nil {
 		t.Fatal(err)

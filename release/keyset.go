@@ -34,20 +34,17 @@ func ParseKeyset(d *Document) (*Keyset, error) {
 		return nil, fmt.Errorf("%w: a %s, not a keyset", ErrFormat, d.kind)
 	}
 	k := new(Keyset)
-	dec := newDecoder(d.object)
-	err := dec.object("the keyset", []string{"app", "version", "threshold", "keys"}, nil, func(key string) (err error) {
-		switch key {
-		case "app":
-			k.App, err = dec.text(key)
-		case "version":
-			k.Version, err = dec.number(key, 1)
-		case "threshold":
-			var n int64
-			n, err = dec.number(key, 1)
+	r := &reader{string(d.object)}
+	err := r.object([]field{
+		{"app", true, func(key string) (err error) { k.App, err = r.text(key); return err }},
+		{"version", true, func(key string) (err error) { k.Version, err = r.number(key, 1); return err }},
+		{"threshold", true, func(key string) error {
+			n, err := r.number(key, 1)
 			k.Threshold = int(min(n, math.MaxInt32))
-		case "keys":
-			var list []string
-			list, err = dec.list(key)
+			return err
+		}},
+		{"keys", true, func(key string) error {
+			list, err := r.list(key)
 			for _, text := range list {
 				var pub PublicKey
 				if !decodeBase64(pub[:], text) {
@@ -55,16 +52,16 @@ func ParseKeyset(d *Document) (*Keyset, error) {
 				}
 				k.Keys = append(k.Keys, pub)
 			}
-		}
-		return err
+			return err
+		}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := dec.end(); err != nil {
+	if err := k.Check(); err != nil {
 		return nil, err
 	}
-	return k, k.Check()
+	return k, nil
 }
 
 // Check reports whether k can be a keyset. Errors are ErrFormat, and also ErrKey

@@ -141,6 +141,14 @@ func (m *vectorMaker) statements() {
 		add(statementVector{File: file, About: about, Error: class}, content)
 	}
 	version := func(n int64) *int64 { return &n }
+	var many strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&many, `,"x%d":0`, i)
+	}
+	var sixteen []string
+	for i := range 16 {
+		sixteen = append(sixteen, fmt.Sprintf("board %d", i))
+	}
 
 	// Good ones.
 	add(statementVector{File: "minimal", About: "only what is required", Version: version(1700000000), Signers: []string{"a"}},
@@ -150,12 +158,22 @@ func (m *vectorMaker) statements() {
 	add(statementVector{File: "full", About: "everything there is, two signers", Keys: []string{"a", "b", "c"}, Threshold: 2, Version: version(1700000001),
 		Signers: m.order("a", "b"),
 		Board:   &vectorBoard{App: "badge", Channel: "beta", Name: "x", Platform: "rp2", MPY: "6.3", MicroPython: "1.22.0", Time: 1800000000}}, fullFile)
-	signed("key-order", "keys in another order", "", `{"keyset":1,`+pin+`,"version":7,"app":"badge"}`)
-	signed("blanks", "blanks where JSON allows them", "", `{ "app" : "badge", "version": 7,	"manifest": { "size": 3, "sha256": "`+sum+`" }, "keyset": 1 }`)
+	signed("key-order", "keys in another order", "format", `{"keyset":1,`+pin+`,"version":7,"app":"badge"}`)
+	signed("blanks", "blanks where JSON allows them", "format", `{ "app" : "badge", "version": 7,	"manifest": { "size": 3, "sha256": "`+sum+`" }, "keyset": 1 }`)
 	signed("unknown-keys", "keys of a later version are ignored", "", `{"app":"badge","version":7,`+pin+`,"keyset":1,"later":{"a":[1,2.5,null,true]},"App":null}`)
-	signed("unknown-key-in-manifest", "an unknown key in manifest", "", `{"app":"badge","version":7,"manifest":{"sha256":"`+sum+`","size":3,"md5":null},"keyset":1}`)
+	signed("unknown-key-in-manifest", "an unknown key in manifest", "format", `{"app":"badge","version":7,"manifest":{"sha256":"`+sum+`","size":3,"md5":null},"keyset":1}`)
 	signed("utf8", "text beyond ASCII", "", `{"app":"säule 🌵","version":7,`+pin+`,"keyset":1}`)
-	signed("escapes", "a quote and a backslash, escaped", "", `{"app":"a \"b\" \\c","version":7,`+pin+`,"keyset":1}`)
+	signed("escapes", "a quote and a backslash, escaped", "format", `{"app":"a \"b\" \\c","version":7,`+pin+`,"keyset":1}`)
+	signed("escaped-letter", "a letter, escaped", "format", `{"app":"b\u0061dge","version":7,`+pin+`,"keyset":1}`)
+	signed("unknown-key-first", "an unknown key before the known ones", "format", `{"later":1,"app":"badge","version":7,`+pin+`,"keyset":1}`)
+	signed("unknown-key-between", "an unknown key between known ones", "format", `{"app":"badge","version":7,`+pin+`,"keyset":1,"later":1,"expires":1800000000}`)
+	signed("known-key-inside", "a known key in the value of an unknown one", "format", `{"app":"badge","version":7,`+pin+`,"keyset":1,"later":{"boards":["rp2"]}}`)
+	signed("unknown-keys-many", "more unknown keys than anybody would hold in memory", "", `{"app":"badge","version":7,`+pin+`,"keyset":1`+many.String()+`}`)
+	signed("unknown-key-long", "an unknown key of 3,000 bytes", "", `{"app":"badge","version":7,`+pin+`,"keyset":1,"`+strings.Repeat("x", 3000)+`":1}`)
+	signed("unknown-deep", "an unknown key with 1,500 lists in each other", "", `{"app":"badge","version":7,`+pin+`,"keyset":1,"x":`+strings.Repeat("[", 1500)+strings.Repeat("]", 1500)+`}`)
+	signed("16-boards", "as many boards as there can be", "", `{"app":"badge","version":7,`+pin+`,"keyset":1,"boards":["`+strings.Join(sixteen, `","`)+`"]}`)
+	signed("number-20-digits", "a number of 20 digits", "format", `{"app":"badge","version":10000000000000000000,`+pin+`,"keyset":1}`)
+	signed("number-3000-digits", "a number of 3,000 digits", "format", `{"app":"badge","version":`+strings.Repeat("9", 3000)+`,`+pin+`,"keyset":1}`)
 	add(statementVector{File: "largest-version", About: "the largest version", Version: version(1<<63 - 1)},
 		text(`{"app":"badge","version":9223372036854775807,`+pin+`,"keyset":9223372036854775807}`)+
 			m.sign(text(`{"app":"badge","version":9223372036854775807,`+pin+`,"keyset":9223372036854775807}`), "a")[0])
@@ -194,7 +212,7 @@ func (m *vectorMaker) statements() {
 		text(plain)+a[:17]+base64.StdEncoding.EncodeToString(raw)+"\n")
 	add(statementVector{File: "bit-of-text", About: "one bit of the statement flipped", Error: "signature"},
 		strings.Replace(text(plain), "badge", "badgd", 1)+a)
-	add(statementVector{File: "blank-added", About: "a blank added after signing", Error: "signature"}, strings.Replace(text(plain), ":1}", ": 1}", 1)+a)
+	add(statementVector{File: "blank-added", About: "a blank added after signing", Error: "format"}, strings.Replace(text(plain), ":1}", ": 1}", 1)+a)
 	domain := m.signMessage("saguarota-keyset-1\n", text(plain), "a")
 	add(statementVector{File: "keyset-domain", About: "signed as if it were a keyset", Error: "signature"}, text(plain)+domain)
 	bare := m.signMessage("", text(plain), "a")
@@ -233,9 +251,9 @@ func (m *vectorMaker) statements() {
 		seventeen = append(seventeen, string(rune('a'+i)))
 	}
 	add(statementVector{File: "17-signers", About: "one signature too many", Keys: all, Error: "format"}, text(plain)+strings.Join(m.sign(text(plain), seventeen...), ""))
-	long := strings.Replace(plain, `"app"`, `"filler":"`+strings.Repeat("x", 4100-len(text(plain))-len(a)-len(`"filler":"",`))+`","app"`, 1)
+	long := strings.Replace(plain, ":1}", `:1,"filler":"`+strings.Repeat("x", 4097-len(text(plain))-len(a)-len(`,"filler":""`))+`"}`, 1)
 	signed("too-long", "more than 4096 bytes", "format", long)
-	longest := strings.Replace(plain, `"app"`, `"filler":"`+strings.Repeat("x", 4096-len(text(plain))-len(a)-len(`"filler":"",`))+`","app"`, 1)
+	longest := strings.Replace(plain, ":1}", `:1,"filler":"`+strings.Repeat("x", 4096-len(text(plain))-len(a)-len(`,"filler":""`))+`"}`, 1)
 	signed("longest", "exactly 4096 bytes", "", longest)
 
 	// Values.
@@ -268,9 +286,6 @@ func (m *vectorMaker) statements() {
 		{"boards-twice", "a board is named twice", plain[:len(plain)-1] + `,"boards":["rp2","rp2"]}`},
 		{"boards-17", "too many boards", plain[:len(plain)-1] + `,"boards":["` + strings.Join(seventeen, `","`) + `"]}`},
 		{"mpy-number", "mpy is a number", plain[:len(plain)-1] + `,"mpy":6.3}`},
-		{"mpy-words", "mpy is no version", plain[:len(plain)-1] + `,"mpy":"six"}`},
-		{"micropython-words", "micropython is no version", plain[:len(plain)-1] + `,"micropython":"1.x"}`},
-		{"micropython-one", "micropython has one part", plain[:len(plain)-1] + `,"micropython":"1"}`},
 		{"expires-text", "expires is text", plain[:len(plain)-1] + `,"time":1,"expires":"soon"}`},
 		{"cut-json", "the JSON is cut short", plain[:60] + "}"},
 	} {
@@ -278,17 +293,28 @@ func (m *vectorMaker) statements() {
 	}
 	for _, f := range []struct{ file, about, object string }{
 		{"version-twice", "version is given twice", plain[:len(plain)-1] + `,"version":7}`},
-		{"unknown-key-twice", "an unknown key is given twice", plain[:len(plain)-1] + `,"x":1,"x":1}`},
-		{"version-twice-escaped", "version is given twice, once with an escape in it", plain[:len(plain)-1] + `,"v\u0065rsion":7}`},
-		{"sha256-twice", "sha256 is given twice", `{"app":"badge","version":7,"manifest":{"sha256":"` + sum + `","size":3,"sha256":"` + sum + `"},"keyset":1}`},
-	} {
-		signed(f.file, f.about, "format", f.object)
-	}
-	for _, f := range []struct{ file, about, object string }{
 		{"minus-zero", "version is -0", `{"app":"badge","version":-0,` + pin + `,"keyset":1}`},
 		{"leading-zero", "version has a leading zero", `{"app":"badge","version":07,` + pin + `,"keyset":1}`},
 		{"trailing-comma", "a comma after the last value", strings.Replace(plain, ":1}", ":1,}", 1)},
 		{"half-escape", "half of an escaped character", `{"app":"\ud83c","version":7,` + pin + `,"keyset":1}`},
+		{"sha256-twice", "sha256 is given twice", `{"app":"badge","version":7,"manifest":{"sha256":"` + sum + `","size":3,"sha256":"` + sum + `"},"keyset":1}`},
+	} {
+		signed(f.file, f.about, "format", f.object)
+	}
+	// A board does not look for these, and nothing follows from it.
+	for _, f := range []struct{ file, about, object string }{
+		{"mpy-words", "mpy is no version", plain[:len(plain)-1] + `,"mpy":"six"}`},
+		{"micropython-words", "micropython is no version", plain[:len(plain)-1] + `,"micropython":"1.x"}`},
+		{"micropython-one", "micropython has one part", plain[:len(plain)-1] + `,"micropython":"1"}`},
+		{"unknown-key-twice", "an unknown key is given twice", plain[:len(plain)-1] + `,"x":1,"x":1}`},
+		{"version-twice-escaped", "version is given twice, once with an escape in it", plain[:len(plain)-1] + `,"v\u0065rsion":7}`},
+		{"unknown-no-json", "what follows the known keys is no JSON", plain[:len(plain)-1] + `,"x":}`},
+		{"app-c1", "app has a control character above ASCII", strings.Replace(plain, "badge", "b\u0085dge", 1)},
+		{"app-delete", "app has the character U+007F", strings.Replace(plain, "badge", "b\x7fdge", 1)},
+		{"app-replacement", "app has a character that was lost", strings.Replace(plain, "badge", "b\ufffddge", 1)},
+		{"utf8-surrogate", "a surrogate as UTF-8", strings.Replace(plain, "badge", "b\xed\xa0\x80dge", 1)},
+		{"utf8-overlong", "a form of UTF-8 longer than need be", strings.Replace(plain, "badge", "b\xc0\x80dge", 1)},
+		{"utf8-too-high", "a character above U+10FFFF", strings.Replace(plain, "badge", "b\xf4\x90\x80\x80dge", 1)},
 	} {
 		signed(f.file, f.about, "format", f.object)
 		m.statementIndex[len(m.statementIndex)-1].Strict = true
@@ -427,7 +453,7 @@ func (m *vectorMaker) keysets() {
 	add("third", "the step after that", "replace", "", signed(object("3", 1, "c"), "b", "c"))
 	add("lower", "the threshold is lowered, by two who may", "root-abc", "", signed(object("2", 1, "b", "c"), "b", "c"))
 	add("rotate-abc", "c is replaced by d", "root-abc", "", signed(object("2", 2, "a", "b", "d"), "a", "b"))
-	add("unknown-key", "an unknown key in the object", "root-a", "", signed(strings.Replace(object("2", 1, "b"), "{", `{"later":[],`, 1), "a", "b"))
+	add("unknown-key", "an unknown key in the object", "root-a", "", signed(strings.Replace(object("2", 1, "b"), "}", `,"later":[]}`, 1), "a", "b"))
 	add("old-only", "signed by the old key only", "root-a", "threshold", signed(object("2", 1, "b"), "a"))
 	add("new-only", "signed by the new key only", "root-a", "threshold", signed(object("2", 1, "b"), "b"))
 	add("lower-alone", "one of two lowers the threshold for itself", "root-abc", "threshold", signed(object("2", 1, "a"), "a"))
@@ -442,7 +468,7 @@ func (m *vectorMaker) keysets() {
 		forged+strings.Join(sorted(m.sign(forged, "b")[0], m.signMessage("saguarota-release-1\n", forged, "a")), ""))
 	add("forged-new", "the new key's signature is not valid", "root-a", "signature",
 		forged+strings.Join(sorted(m.sign(forged, "a")[0], m.signMessage("saguarota-release-1\n", forged, "b")), ""))
-	tampered := strings.Replace(signed(object("2", 1, "b"), "a", "b"), `"threshold":1`, `"threshold": 1`, 1)
+	tampered := strings.Replace(signed(object("2", 1, "b"), "a", "b"), `}`, `,"x":1}`, 1)
 	add("tampered", "changed after it was signed", "root-a", "signature", tampered)
 
 	// Form.
@@ -462,6 +488,8 @@ func (m *vectorMaker) keysets() {
 		{"keys-text", "keys is text", signed(`{"app":"badge","version":1,"threshold":1,"keys":"`+public("a")+`"}`, "a")},
 		{"key-short", "a key of 31 bytes", signed(object("1", 1, "a", base64.StdEncoding.EncodeToString(make([]byte, 31))), "a")},
 		{"key-no-padding", "a key without its padding", signed(object("1", 1, strings.TrimSuffix(public("a"), "=")), "a")},
+		{"blanks", "blanks where JSON allows them", signed(strings.ReplaceAll(object("1", 1, "a"), ",", ", "), "a")},
+		{"key-order", "keys in another order", signed(strings.Replace(object("1", 1, "a"), `"version":1,"threshold":1`, `"threshold":1,"version":1`, 1), "a")},
 		{"same-signer-twice", "a signature twice", signed(object("1", 1, "a"), "a") + m.sign(header+object("1", 1, "a")+"\n", "a")[0]},
 	} {
 		add(f.file, f.about, "", "format", f.content)
@@ -470,8 +498,12 @@ func (m *vectorMaker) keysets() {
 	small[0] = 1
 	add("key-small-order", "a key of small order besides", "", "format", signed(object("1", 1, "a", base64.StdEncoding.EncodeToString(small)), "a"))
 	m.keysetIndex[len(m.keysetIndex)-1].Strict = true
-	large := signed(strings.Replace(object("1", 1, "a"), "{", `{"filler":"`+strings.Repeat("x", 8192)+`",`, 1), "a")
-	add("too-long", "more than 8192 bytes", "", "format", large)
+	filled := func(size int) string {
+		rest := size - len(signed(object("1", 1, "a"), "a")) - len(`,"filler":""`)
+		return signed(strings.Replace(object("1", 1, "a"), "}", `,"filler":"`+strings.Repeat("x", rest)+`"}`, 1), "a")
+	}
+	add("longest", "exactly 8192 bytes", "", "", filled(8192))
+	add("too-long", "more than 8192 bytes", "", "format", filled(8193))
 	writeIndex(m, "keysets/index.json", m.keysetIndex)
 }
 

@@ -60,62 +60,61 @@ func ParseStatement(d *Document) (*Statement, error) {
 		return nil, fmt.Errorf("%w: a %s, not a statement", ErrFormat, d.kind)
 	}
 	s := new(Statement)
-	dec := newDecoder(d.object)
-	err := dec.object("the statement", []string{"app", "version", "manifest", "keyset"},
-		[]string{"name", "channels", "boards", "mpy", "micropython", "time", "expires"},
-		func(key string) (err error) {
-			switch key {
-			case "app":
-				s.App, err = dec.text(key)
-			case "version":
-				s.Version, err = dec.number(key, 0)
-			case "name":
-				s.Name, err = dec.text(key)
-			case "manifest":
-				s.Manifest, err = dec.pin()
-			case "keyset":
-				s.Keyset, err = dec.number(key, 1)
-			case "channels":
-				s.Channels, err = dec.list(key)
-			case "boards":
-				s.Boards, err = dec.list(key)
-			case "mpy":
-				s.MPY, err = dec.text(key)
-			case "micropython":
-				s.MicroPython, err = dec.text(key)
-			case "time":
-				s.Time, err = dec.number(key, 1)
-			case "expires":
-				s.Expires, err = dec.number(key, 1)
-			}
-			return err
-		})
+	r := &reader{string(d.object)}
+	text := func(to *string) func(string) error {
+		return func(key string) (err error) { *to, err = r.text(key); return err }
+	}
+	number := func(to *int64, least int64) func(string) error {
+		return func(key string) (err error) { *to, err = r.number(key, least); return err }
+	}
+	list := func(to *[]string) func(string) error {
+		return func(key string) (err error) { *to, err = r.list(key); return err }
+	}
+	err := r.object([]field{
+		{"app", true, text(&s.App)},
+		{"version", true, number(&s.Version, 0)},
+		{"name", false, text(&s.Name)},
+		{"manifest", true, func(string) (err error) { s.Manifest, err = r.pin(); return err }},
+		{"keyset", true, number(&s.Keyset, 1)},
+		{"channels", false, list(&s.Channels)},
+		{"boards", false, list(&s.Boards)},
+		{"mpy", false, text(&s.MPY)},
+		{"micropython", false, text(&s.MicroPython)},
+		{"time", false, number(&s.Time, 1)},
+		{"expires", false, number(&s.Expires, 1)},
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := dec.end(); err != nil {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
-	return s, s.check()
+	return s, nil
 }
 
-func (d decoder) pin() (Pin, error) {
+func (r *reader) pin() (Pin, error) {
 	var p Pin
-	err := d.object("manifest", []string{"sha256", "size"}, nil, func(key string) (err error) {
-		if key == "size" {
-			p.Size, err = d.number(key, 0)
-			return err
-		}
-		text, err := d.text(key)
-		if err == nil && !isHex(text, 2*sha256.Size) {
-			err = fmt.Errorf("%w: sha256 is not %d hex digits in lower case", ErrFormat, 2*sha256.Size)
-		}
-		if err == nil {
-			_, err = hex.Decode(p.SHA256[:], []byte(text))
-		}
-		return err
-	})
-	return p, err
+	bad := fmt.Errorf(`%w: manifest must be {"sha256":"<%d hex digits in lower case>","size":<number>}`, ErrFormat, 2*sha256.Size)
+	if !r.cut(`{"sha256":`) {
+		return p, bad
+	}
+	text, err := r.text("sha256")
+	if err != nil {
+		return p, err
+	}
+	if !isHex(text, 2*sha256.Size) || !r.cut(`,"size":`) {
+		return p, bad
+	}
+	if _, err := hex.Decode(p.SHA256[:], []byte(text)); err != nil {
+		return p, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if p.Size, err = r.number("size", 0); err != nil {
+		return p, err
+	}
+	if !r.cut("}") {
+		return p, bad
+	}
+	return p, nil
 }
 
 // check is what both a reader and a writer ask of the values.

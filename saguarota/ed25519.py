@@ -60,8 +60,7 @@ _K = (
     b"\x3c\x9e\xbe\x0a\x15\xc9\xbe\xbc\x43\x1d\x67\xc4\x9c\x10\x0d\x4c"
     b"\x4c\xc5\xd4\xbe\xcb\x3e\x42\xb6\x59\x7f\x29\x9c\xfc\x65\x7e\x2a"
     b"\x5f\xcb\x6f\xab\x3a\xd6\xfa\xec\x6c\x44\x19\x8c\x4a\x47\x58\x17"
-)
-_H = (
+    # The hash before any block.
     b"\x6a\x09\xe6\x67\xf3\xbc\xc9\x08\xbb\x67\xae\x85\x84\xca\xa7\x3b"
     b"\x3c\x6e\xf3\x72\xfe\x94\xf8\x2b\xa5\x4f\xf5\x3a\x5f\x1d\x36\xf1"
     b"\x51\x0e\x52\x7f\xad\xe6\x82\xd1\x9b\x05\x68\x8c\x2b\x3e\x6c\x1f"
@@ -72,7 +71,7 @@ def _sha512(data):
     """SHA-512 of data (bytes) as a little-endian number, in steps: one a block."""
     n = len(data)
     data += b"\x80" + bytes(111 - n & 127) + (n * 8).to_bytes(16, "big")
-    s = [int.from_bytes(_H[i : i + 8], "big") for i in range(0, 64, 8)]
+    s = [int.from_bytes(_K[i : i + 8], "big") for i in range(640, 704, 8)]
     w = [0] * 16
     for at in range(0, len(data), 128):
         a, b, c, d, e, f, g, h = s
@@ -124,9 +123,9 @@ def _power(a):
     return pow(a, 1 << 125, _P) * a % _P
 
 
-def _y(point):
-    """The y of an encoded point; None where it is no canonical one or of small order."""
-    y = int.from_bytes(point, "little") & (1 << 255) - 1
+def _y(key):
+    """The y of an encoded point, a key or R; None where it is no canonical one or of small order."""
+    y = int.from_bytes(key, "little") & (1 << 255) - 1
     yy = y * y
     # The eight points of small order: y is 0, 1, -1 or a root of the last factor.
     if y < _P and y * (yy - 1) * ((_D * yy + 2) % _P * yy - 1) % _P:
@@ -149,19 +148,19 @@ def _double(x, y, z):
     return e * f % _P, g * h % _P, f * g % _P, e, h
 
 
-def _add(x, y, z, e, h, q, i):
-    """Add an odd multiple of a point: i is 1 to 7, or 9 to 15 for -7 to -1. q: _multiples() of
+def _add(x, y, z, e, h, k, i):
+    """Add an odd multiple of a point: i is 1 to 7, or 9 to 15 for -7 to -1. k: _multiples() of
     the point. add-2008-hwcd-3."""
     s = i > 8
-    q = q[(16 - i if s else i) >> 1]
-    t = e * h % _P * q[2]
-    z *= q[3]
+    k = k[(16 - i if s else i) >> 1]
+    t = e * h % _P * k[2]
+    z *= k[3]
     if s:
         t = -t
     f = (z - t) % _P
     g = (z + t) % _P
-    t = (y - x) * q[s]
-    x = (y + x) * q[1 - s]
+    t = (y - x) * k[s]
+    x = (y + x) * k[1 - s]
     e = (x - t) % _P
     h = (x + t) % _P
     return e * f % _P, g * h % _P, f * g % _P, e, h
@@ -170,31 +169,33 @@ def _add(x, y, z, e, h, q, i):
 def _multiples(x, y):
     """(y - x, y + x, 2*d*e*h, 2*z) of 1, 3, 5 and 7 times a point."""
     p = _double(x, y, 1)
-    q = []
+    k = []
     twice = None
     for _ in range(5):
         a, b, c, e, h = p
-        q.append((b - a, b + a, e * h % _P * _D * 2 % _P, c + c))
+        k.append((b - a, b + a, e * h % _P * _D * 2 % _P, c + c))
         if twice is None:
-            twice = q
-            q = []
+            twice = k
+            k = []
             p = x, y, 1, x, y
-        elif len(q) < 4:
+        elif len(k) < 4:
             p = _add(*p, twice, 1)
-    return q
+    return k
 
 
-def verify_steps(public_key, message, signature):
-    """verify() as a generator, for who has other work to do in between.
+def verify(key, message, signature):
+    """Whether signature (64 bytes) is that of the public key (32 bytes) for message, in steps.
 
-    It yields 0, which in this package is the time to wait, and returns the verdict.
+    A generator, for who has other work to do in between: it yields 0, which in this package is
+    the time to wait, and returns the verdict. That is False for whatever is not bytes or
+    bytearray of these lengths. Nothing is raised, unless memory runs out.
     """
-    for v in (public_key, message, signature):
+    for v in (key, message, signature):
         if not isinstance(v, (bytes, bytearray)):
             return False
-    if len(public_key) != 32 or len(signature) != 64:
+    if len(key) != 32 or len(signature) != 64:
         return False
-    ay = _y(public_key)
+    ay = _y(key)
     ry = _y(signature[:32])
     s = int.from_bytes(signature[32:], "little")
     if ay is None or ry is None or s >= _L:
@@ -213,7 +214,7 @@ def verify_steps(public_key, message, signature):
         if (v + u) % _P:
             return False
         x = x * _I % _P
-    if x & 1 == public_key[31] >> 7:
+    if x & 1 == key[31] >> 7:
         x = _P - x  # of -A, as R must be S*B + k*(-A)
     yield 0
 
@@ -235,7 +236,7 @@ def verify_steps(public_key, message, signature):
                     v += 16
             v >>= 1
         if shift:
-            n = (yield from _sha512(bytes(signature[:32]) + public_key + message)) % _L
+            n = (yield from _sha512(bytes(signature[:32]) + key + message)) % _L
 
     a = _multiples(x, ay)
     b = _multiples(_X, _Y)
@@ -254,17 +255,3 @@ def verify_steps(public_key, message, signature):
         return False
     z = pow((yield from _power(z)), 32, _P) * pow(z, 11, _P) % _P  # 1 / z
     return x * z % _P & 1 == signature[31] >> 7
-
-
-def verify(public_key, message, signature):
-    """Whether signature (64 bytes) is that of public_key (32 bytes) for message.
-
-    False for whatever is not bytes or bytearray of these lengths. Nothing is raised, unless
-    memory runs out.
-    """
-    steps = verify_steps(public_key, message, signature)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as e:
-            return e.value

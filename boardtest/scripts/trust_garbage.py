@@ -1,11 +1,12 @@
 # Hands damaged input to the verifiers, which must refuse all of it in their own way: anything
-# but False or a StatementError ends this script with a traceback. The argument is the file of a
+# but False or a OTAError ends this script with a traceback. The argument is the file of a
 # statement with one signature; the last 32 bytes of the file are the key. Prints how many pieces
 # were refused, and at which place something was not.
 import sys
 
 from saguarota.ed25519 import verify
-from saguarota.statement import StatementError, keyset, statement
+from saguarota.error import OTAError
+from saguarota.statement import keyset, statement
 from saguarota.statement import verify as verify_document
 
 refused = 0
@@ -21,7 +22,13 @@ def random_bytes(n, state=[1]):
 
 def signature(key, message, sig, what):
     global refused
-    if verify(key, message, sig) is False:
+    steps = verify(key, message, sig)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as e:
+        good = e.value
+    if good is False:
         refused += 1
     else:
         print("accepted:", what)
@@ -31,10 +38,10 @@ def document(data, what):
     global refused
     try:
         statement(data)
-        for _ in verify_document(data, ((keys, 1),)):
+        for _ in verify_document(data, {"keys": keys, "threshold": 1}):
             pass
         print("accepted:", what)
-    except StatementError as e:
+    except OTAError as e:
         # Each has a code for programs and something to say to people.
         if e.code and str(e):
             refused += 1
@@ -45,7 +52,7 @@ def check_keyset(data, what):
     try:
         keyset(data)
         print("accepted:", what)
-    except StatementError:
+    except OTAError:
         refused += 1
 
 
@@ -54,7 +61,7 @@ with open(sys.argv[1], "rb") as f:
 keys = [data[-32:]]
 data = data[:-32]
 statement(data)
-for _ in verify_document(data, ((keys, 1),)):
+for _ in verify_document(data, {"keys": keys, "threshold": 1}):
     pass
 
 for n in range(200):

@@ -16,7 +16,7 @@ for _ in range(10):
     start = time.ticks_us()
     d = statement(data)
     steps = 0
-    for _ in verify(data, ((keys, len(keys)),)):
+    for _ in verify(data, {"keys": keys, "threshold": len(keys)}):
         steps += 1
     t = time.ticks_diff(time.ticks_us(), start)
     if best is None or t < best:
