@@ -157,6 +157,35 @@ func TestSignedVersionsGrow(t *testing.T) {
 	}
 }
 
+// The same content has one statement, however often and late it is asked for: a new one with a later
+// time would cost boards a write to their flash.
+func TestSameContentIsSignedOnce(t *testing.T) {
+	dir := tree(t)
+	config, _ := signing(t, dir)
+	sign, signed := config.Sign, 0
+	config.Sign = func(ctx context.Context, encoded []byte, version int64) ([]byte, error) {
+		signed++
+		return sign(ctx, encoded, version)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	config.Now = func() time.Time { return now }
+	r := start(t, config)
+	_, first := r.do(t, "GET", "/ota/versions.json.sig")
+	for range 3 {
+		now = now.Add(48 * time.Hour)
+		if resp, again := r.do(t, "GET", "/ota/versions.json.sig", "If-None-Match: "+etagOf(first)); resp.StatusCode != http.StatusNotModified {
+			t.Errorf("status %d, another statement:\n%s", resp.StatusCode, again)
+		}
+	}
+	if signed != 1 {
+		t.Errorf("it was signed %d times", signed)
+	}
+	write(t, dir, "main.py", "print('changed')\n")
+	if _, again := r.do(t, "GET", "/ota/versions.json.sig"); again == first || signed != 2 {
+		t.Errorf("after a change it was signed %d times", signed)
+	}
+}
+
 func TestKeysetsAreServed(t *testing.T) {
 	config, _ := signing(t, tree(t))
 	config.Keysets = [][]byte{[]byte("first\n"), []byte("second\n")}
