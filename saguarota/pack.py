@@ -19,12 +19,14 @@ class PackError(ValueError):
 
 
 def _read(f, buf, n):
-    # The inflater reports bad data as an OSError or an EOFError, and a file on bad flash as an
-    # OSError: the pack is of no use either way.
+    # The inflater reports bad data as an OSError, and so does a file on bad flash: the pack is of
+    # no use either way.
     try:
         if f.readinto(buf, n) == n:
             return
-    except (OSError, EOFError) as e:
+    except EOFError:
+        pass
+    except OSError as e:
         raise PackError("bad data: {!r}".format(e))
     raise PackError("cut short")
 

@@ -13,7 +13,7 @@ def manifest(ota, link, id, pin):
         raise OTAError("manifest_fetch_failed", "the manifest is too long for this board")
     if _right(ota, pin):
         return  # from an update that was interrupted
-    if ota.packs and id:
+    if link.packs and id:
         yield from _from_pack(ota, link, id, pin)
         if _right(ota, pin):
             return
@@ -28,7 +28,7 @@ def _right(ota, pin):
 
 
 def _from_pack(ota, link, id, pin):
-    from .spool import failed, spool, unpacked
+    from .spool import bad, spool, unpacked
 
     st = os.statvfs(ota.backup_dir)
     at = yield from spool(ota, link, id, st[1] * st[3])
@@ -36,11 +36,11 @@ def _from_pack(ota, link, id, pin):
         return
     from .unpack import manifest as unpack
 
-    yield from unpacked(ota, unpack(ota, ota.backup_dir + "/pack", at, pin["size"]))
+    yield from unpacked(ota, link, unpack(ota, ota.backup_dir + "/pack", at, pin["size"]))
     unpack = None
     _forget("unpack", "pack")
-    if not _right(ota, pin):
-        failed(ota, "pack_invalid", "the pack is of another release")
+    if link.packs and not _right(ota, pin):
+        bad(ota, link, "the pack is of another release")
 
 
 def _get(ota, c, pin):

@@ -78,7 +78,8 @@ def spool(ota, link, id, room):
         try:
             yield from again(ota, link.client(), "pack_unavailable", _fetch, name, room)
         except OTAError as e:
-            failed(ota, e.code, str(e))
+            # What there is of it is kept: the next attempt goes on there.
+            failed(ota, link, e.code, str(e))
             return None
         # From here on it is the flash's turn, and TLS wants a lot of memory.
         link.close()
@@ -89,29 +90,34 @@ def spool(ota, link, id, room):
 
 def take(ota, link, id, room):
     """Stage what the to-do list names, as far as there is a pack that has it."""
-    if not staged(ota):
+    if link.packs and not staged(ota):
         at = yield from spool(ota, link, id, room)
         if at is None:
             return
         from .unpack import files
 
-        yield from unpacked(ota, files(ota, ota.backup_dir + "/pack", at))
+        yield from unpacked(ota, link, files(ota, ota.backup_dir + "/pack", at))
         files = None
         _forget("unpack", "pack")
     discard(ota)
 
 
-def unpacked(ota, steps):
+def unpacked(ota, link, steps):
     """Do these steps of the unpacker; what they fail in costs bytes only."""
     try:
         yield from steps
     except (ValueError, MemoryError) as e:
-        failed(ota, "pack_invalid", "bad pack: {}".format(e))
+        bad(ota, link, "bad pack: {}".format(e))
 
 
-def failed(ota, code, message):
-    """Tell that the update has to do without a pack."""
+def bad(ota, link, message):
     discard(ota)
+    failed(ota, link, "pack_invalid", message)
+
+
+def failed(ota, link, code, message):
+    """Tell that this update has to do without a pack."""
+    link.packs = False
     ota.last_error_code = code
     ota.last_error_message = message
     print("OTA: {}; fetching files whole".format(message))

@@ -135,7 +135,7 @@ def _release(ota, j, link):
     release = bufs = None
     _forget("plan", "compare", "manifest", "trust")
     room = yield from _room(ota, j)
-    if ota.packs:
+    if link.packs:
         from .spool import take
 
         yield from take(ota, link, id, room)
@@ -190,6 +190,7 @@ class Link:
         self._ota = ota
         self._client = None
         self._kept = {}
+        self.packs = ota.packs  # False once one of this update was of no use
 
     def client(self):
         if not self._client:
