@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -593,4 +594,40 @@ func TestUpdateCaseCollision(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An update that does not fit is refused at every check, but written about only once: flash wears
+// out. Once there is room it is installed.
+func TestUpdateNoRoom(t *testing.T) {
+	big := release2.with(release{"big.dat": strings.Repeat("more than there is room for\n", 6000)})
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		for _, smaller := range []bool{false, true} {
+			t.Run(map[bool]string{false: "room is made", true: "a smaller release comes"}[smaller], func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, setup{fs: fs})
+				r.leaveFree(100_000)
+				before := r.live()
+				r.site.publish(200, big)
+				said := r.bootTo(rehearse.AtREPL).Output
+				says(t, said, "error apply_failed the update needs ", " bytes and ", " are free", "app one")
+				r.board.Log = filepath.Join(t.TempDir(), "log")
+				again := r.bootTo(rehearse.AtREPL).Output
+				says(t, again, "error apply_failed the update needs ", " bytes and ", " are free", "app one")
+				if writes, err := rehearse.ReadLog(r.board.Log); err != nil || len(writes) > 0 {
+					t.Errorf("the board wrote %d times to its flash: %v", len(writes), err)
+				}
+				r.board.Log = ""
+				r.holds(before)
+				next := big
+				if smaller {
+					next = release2
+					r.site.publish(300, next)
+				} else {
+					r.remove("fill")
+				}
+				r.updates(next)
+				r.isClean()
+			})
+		}
+	})
 }

@@ -3,7 +3,7 @@
 from .http import HTTPError
 from .manifest import ManifestError, Reader, version
 from .error import OTAError
-from .stage import make_folder, sha256_of, staged_path
+from .stage import check_room, make_folder, sha256_of, staged_path
 from .update import Link, again, check_rejected, get
 
 
@@ -35,6 +35,7 @@ def _read(ota, c, above, j, buf):
                 for id in j.bad:
                     if id.endswith("." + str(v)):
                         check_rejected(j, id)
+                check_room(ota, "." + str(v))
                 seen = r.seen()
                 if seen is not None:
                     # The version came first, as a rule: nothing is written for an old one.

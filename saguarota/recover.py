@@ -14,6 +14,7 @@ growth was cut cannot be listed any more, but look-up by name works.
     boot main  stand-ins for boot.py and main.py; ota_recover, ota_undo: see above
     room       space kept free for undo on file systems where it copies
     todo       the plan before it is one
+    full       which release did not fit, and the bytes it needs
 
 Slot line:  ota1 <seq> <state> <mode> <installed> <target> <left> <tries> <why> <timeout>
             <state file, empty for ota_state.txt> <bad ids> <crc32>         (tab-separated)

@@ -2,17 +2,16 @@
 
 import uos as os
 
-from .error import OTAError
 from .recover import exists, rank, remove
-from .stage import extension, live_path, moves, staged_path, todo
+from .stage import extension, live_path, moves, no_room, refuse, space, staged_path, todo
 
 _HOLD = 16  # names held in memory at once
 
 
-def make_room(ota):
+def make_room(ota, id=None):
     """Remove what earlier updates left behind, then refuse what cannot fit.
 
-    Returns how many bytes are left for a pack.
+    id: of the release, where it is known. Returns how many bytes are left for a pack.
     """
     try:
         yield from _sweep(ota)
@@ -22,7 +21,7 @@ def make_room(ota):
 
         if len(spare(ota.backup_dir)) > 1:
             raise OSError(5)  # begin a new one
-    return _check_space(ota)
+    return _check_space(ota, id)
 
 
 def _sweep(ota):
@@ -57,9 +56,9 @@ def _remove_tree(path):
     os.rmdir(path)
 
 
-def _check_space(ota):
+def _check_space(ota, id):
     """Refuse what cannot fit; leave out optional backups where that makes it fit."""
-    size, total, free = _space(ota)
+    size, total, free = space(ota)
     if free * 10 < total * 4:
         print("OTA: warning: only {}% of the file system is free".format(free * 100 // total))
     by_copy = not moves(ota)
@@ -90,22 +89,15 @@ def _check_space(ota):
         need += blocks(names)
     if need > free and exists(ota.backup_dir + "/pack"):
         remove(ota.backup_dir + "/pack")  # the update works without
-        size, total, free = _space(ota)
+        size, total, free = space(ota)
     if need > free:
         if need - spare > free:
-            raise OTAError(
-                "apply_failed",
-                "the update needs {} bytes and {} are free".format(need * size, free * size),
-            )
+            if id:
+                refuse(ota, id, need * size, (need - spare) * size)
+            raise no_room(need * size, free * size)
         _drop_backups(ota)
         need -= spare
     return (free - need) * size
-
-
-def _space(ota):
-    """The size of a block, how many there are and how many are free."""
-    st = os.statvfs(ota.backup_dir)
-    return st[1], st[2], st[3] if 0 <= st[3] <= st[2] else 0  # more: seen on a full littlefs
 
 
 def _optional(ota, f):

@@ -167,6 +167,41 @@ def check(path, size, sums, buf):
         return False
 
 
+def space(ota):
+    """The size of a block, how many there are and how many are free."""
+    st = os.statvfs(ota.backup_dir)
+    return st[1], st[2], st[3] if 0 <= st[3] <= st[2] else 0  # more: seen on a full littlefs
+
+
+def no_room(need, free):
+    return OTAError("apply_failed", "the update needs {} bytes and {} are free".format(need, free))
+
+
+def refuse(ota, id, need, least):
+    """Remember that a release did not fit, for check_room; least: the bytes it cannot do without."""
+    try:
+        with open(ota.backup_dir + "/full", "w") as f:
+            f.write("{} {} {}".format(id, need, least))
+    except OSError:
+        pass  # there is less than that
+
+
+def check_room(ota, id):
+    """Refuse what did not fit before without a write, until there is room for it.
+
+    id: the end of the release's: flash would wear out if each check tried anew.
+    """
+    try:
+        with open(ota.backup_dir + "/full") as f:
+            known, need, least = f.read().split()
+        least = int(least)
+        size, _, free = space(ota)
+    except (OSError, ValueError):
+        return
+    if known.endswith(id) and size * free < least:
+        raise no_room(need, size * free)
+
+
 def sha256_of(path):
     """The SHA-256 of a file, in hexadecimal."""
     from ubinascii import hexlify

@@ -8,7 +8,7 @@ dropped when it is over: on a small board they do not fit all at once.
 
 from .error import VERSION, OTAError
 from .recover import builtin, feed, reset
-from .stage import emit
+from .stage import check_room, emit
 
 
 def run(ota, j, apply=True):
@@ -123,6 +123,7 @@ def _release(ota, j, link):
     id, pin = found
     link.park()
     if pin:
+        check_room(ota, id)
         from .pinned import manifest
 
         yield from manifest(ota, link, id, pin)
@@ -134,7 +135,7 @@ def _release(ota, j, link):
     yield from release(ota, j, id, bufs)
     release = bufs = None
     _forget("plan", "compare", "manifest", "trust")
-    room = yield from _room(ota, j)
+    room = yield from _room(ota, j, id)
     if link.packs:
         from .spool import take
 
@@ -144,12 +145,12 @@ def _release(ota, j, link):
     return id
 
 
-def _room(ota, j):
+def _room(ota, j, id=None):
     # Only now: a manifest that is refused must not cost the way back.
     _end_of_backups(j)
     from .room import make_room
 
-    room = yield from make_room(ota)
+    room = yield from make_room(ota, id)
     make_room = None
     _forget("room", "undo")
     return room
