@@ -497,7 +497,7 @@ func TestSignedFlippedBit(t *testing.T) {
 		name  string
 		codes string
 	}{
-		{statementFile, "statement_invalid statement_signature_invalid keyset_invalid rollback_refused"},
+		{statementFile, "statement_invalid statement_signature_invalid"},
 		{"versions.json", "manifest_mismatch"},
 		{"app.py", "md5_mismatch"},
 		{"pages/sub/sub.py", "md5_mismatch"},

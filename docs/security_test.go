@@ -10,12 +10,18 @@ import (
 )
 
 var (
-	testName   = regexp.MustCompile("`(?:([a-z]+)\\.)?((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	testName = regexp.MustCompile("`(?:([a-z]+)\\.)?((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	// a test and the cases of its table
+	caseNames = regexp.MustCompile("`(?:Test|Fuzz)[A-Za-z0-9]+`: (\"[^\"|]+\"(?:, \"[^\"|]+\")*)")
+	caseName  = regexp.MustCompile(`"[^"]+"`)
+	errorCode = regexp.MustCompile("`([a-z0-9]+(?:_[a-z0-9]+)+)`")
+
 	scriptName = regexp.MustCompile("`([a-z_]+\\.txtar)`")
 )
 
 // TestSECURITYNamesTests checks that every test that SECURITY.md names is there,
-// and that no attack is without one. A name without a package is that of a test
+// with its cases, and that no attack is without one. Error codes are those of
+// boards. A name without a package is that of a test
 // of the board.
 func TestSECURITYNamesTests(t *testing.T) {
 	text := read(t, "docs/SECURITY.md")
@@ -52,6 +58,24 @@ func TestSECURITYNamesTests(t *testing.T) {
 	}
 	_, attacks, _ := strings.Cut(text, "\n## Attacks\n")
 	attacks, _, _ = strings.Cut(attacks, "\n## When a key is stolen\n")
+	for _, m := range caseNames.FindAllStringSubmatch(attacks, -1) {
+		for _, name := range caseName.FindAllString(m[1], -1) {
+			if !strings.Contains(code["boardtest"], name) {
+				t.Errorf("SECURITY.md names the case %s, which no test has", name)
+			}
+		}
+	}
+	names := read(t, "saguarota/names.py")
+	onBoards, _, _ := strings.Cut(attacks, "\n## ")
+	for line := range strings.Lines(onBoards) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 {
+			for _, m := range errorCode.FindAllStringSubmatch(cells[3], -1) {
+				if !strings.Contains(names, `"`+m[1]+`"`) {
+					t.Errorf("SECURITY.md names the error code %s, which boards do not have", m[1])
+				}
+			}
+		}
+	}
 	above := ""
 	for line := range strings.Lines(attacks) {
 		isRow := strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| attack ") && !strings.HasPrefix(line, "| ---")
