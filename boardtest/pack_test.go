@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cactuscon/saguarota/internal/micropython"
 	"github.com/cactuscon/saguarota/manifest"
 )
 
@@ -139,5 +140,71 @@ func TestPackGarbage(t *testing.T) {
 	}
 	if whole+refused+large+wrong != count || refused == 0 || whole == 0 || wrong == 0 || other == 0 {
 		t.Errorf("%d packs: %s; want some of each", count, lines[len(lines)-1])
+	}
+}
+
+// TestPackHeap: the decoder works on 16 kB of heap, all told, and the heap that it uses depends on neither the
+// number nor the size of the files.
+func TestPackHeap(t *testing.T) {
+	const heap, most = "16K", 9 << 10
+	// The script is in that heap, too, so it comes compiled, like the library.
+	cross, err := micropython.FindCross(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := t.TempDir()
+	if err := cross.Compile(t.Context(), filepath.Join("scripts", "unpack_heap.py"), filepath.Join(compiled, "unpack_heap.mpy")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ files, size int }{{1, 1000}, {120, 3000}, {2, 300_000}} {
+		t.Run(fmt.Sprintf("%d files of %d bytes", tt.files, tt.size), func(t *testing.T) {
+			old, two := release{}, release{}
+			for i := range tt.files {
+				name := fmt.Sprintf("f%04d.txt", i)
+				text := incompressible(tt.size)["big.txt"]
+				old[name] = text
+				// A word in each kilobyte is another.
+				b := []byte(text)
+				for at := i % 900; at+3 < len(b); at += 1000 {
+					copy(b[at:], "new")
+				}
+				two[name] = string(b)
+			}
+			s := newSite(t)
+			s.publish(100, old)
+			before := s.manifest
+			m := s.publish(200, two)
+			name := s.pack(before, old, two)
+			dir := t.TempDir()
+			write := func(name string, data []byte) {
+				t.Helper()
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("pack", []byte(s.files[name]))
+			write("o0", before)
+			for i, f := range m.Files {
+				write(fmt.Sprintf("o%d", i+1), []byte(old[f.Path]))
+			}
+			lines := runWithLibrary(t, heap, "", "compiled.py", compiled, "unpack_heap", filepath.Join(dir, "pack"), dir+"/")
+			var made, live int
+			if _, err := fmt.Sscan(lines[0], &made, &live); err != nil {
+				t.Fatal(lines)
+			}
+			t.Logf("%d files or parts of some made; %d bytes of heap in use; the pack is %d bytes", made, live, len(s.files[name]))
+			if live > most {
+				t.Errorf("%d bytes of heap in use, want at most %d", live, most)
+			}
+			for i, f := range m.Files {
+				got, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i+1)))
+				if err != nil || string(got) != two[f.Path] {
+					t.Fatalf("%s is not that of the release: %v", f.Path, err)
+				}
+			}
+		})
 	}
 }

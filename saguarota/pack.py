@@ -9,26 +9,13 @@ import gc
 from deflate import RAW, DeflateIO
 from micropython import const
 
-_PIECE = const(256)
+_PIECE = const(128)
 _MAX = const(0x3FFFFFFF)  # a small integer on every board
 _GOES_ON = const(8)
 
 
 class PackError(ValueError):
     pass
-
-
-def _read(f, buf, n):
-    # The inflater reports bad data as an OSError, and so does a file on bad flash: the pack is of
-    # no use either way.
-    try:
-        if f.readinto(buf, n) == n:
-            return
-    except EOFError:
-        pass
-    except OSError as e:
-        raise PackError("bad data: {!r}".format(e))
-    raise PackError("cut short")
 
 
 class Unpacker:
@@ -46,6 +33,7 @@ class Unpacker:
 
     def __init__(self, f, target, most):
         self._f = f
+        self._in = f  # or what inflates a segment of it
         self._target = target
         self._most = most
         self._one = bytearray(1)
@@ -60,27 +48,42 @@ class Unpacker:
         if len(head) < 9 or head[:8] != b"otapack\x01" or not 10 <= head[8] <= 15:
             raise PackError("not a pack")
         while True:
-            length = self._uv(f)
+            length = self._uv()
             if not length:
                 return
-            last = self._uv(f)
-            end = self._uv(f)
+            last = self._uv()
+            end = self._uv()
             at = f.tell()
             if last < self._index:
                 raise PackError("files out of order")
             if self._target.has(last, end):
                 self._index = last
             else:
-                gc.collect()  # of the window before
-                yield from self._segment(DeflateIO(f, RAW, head[8]), last)
+                self._in = DeflateIO(f, RAW, head[8])
+                yield from self._segment(last)
+                # Nothing else refers to it: two windows at once would be too much.
+                self._in = f
+                gc.collect()
             f.seek(at + length)
 
-    def _uv(self, f):
+    def _read(self, buf, n):
+        # The inflater reports bad data as an OSError, and so does a file on bad flash: the pack
+        # is of no use either way.
+        try:
+            if self._in.readinto(buf, n) == n:
+                return
+        except EOFError:
+            pass
+        except OSError as e:
+            raise PackError("bad data: {!r}".format(e))
+        raise PackError("cut short")
+
+    def _uv(self):
         # An unsigned number in LEB128.
         one = self._one
         n = shift = 0
         while shift < 35:
-            _read(f, one, 1)
+            self._read(one, 1)
             n |= (one[0] & 127) << shift
             if one[0] < 128:
                 if n > _MAX:
@@ -89,38 +92,38 @@ class Unpacker:
             shift += 7
         raise PackError("number out of range")
 
-    def _segment(self, d, last):
+    def _segment(self, last):
         first = True
         while True:
-            _read(d, self._one, 1)
+            self._read(self._one, 1)
             kind = self._one[0]
             if not kind:
                 break
             goes_on = kind & _GOES_ON
             kind -= goes_on
-            step = self._uv(d)
+            step = self._uv()
             self._index += step
             if kind > 4 or not kind or (goes_on and not first):
                 raise PackError("unknown record")
             if bool(goes_on) == bool(step) or self._index > last:
                 raise PackError("files out of order")
             first = False
-            path = self._path(d) if kind > 2 else None
-            start = self._uv(d) if goes_on else 0
-            size = self._uv(d)
+            path = self._path() if kind > 2 else None
+            start = self._uv() if goes_on else 0
+            size = self._uv()
             self._most -= size
             if self._most < 0 or (goes_on and not start):
                 raise PackError("too long")
-            yield from self._record(d, kind, path, start, size)
+            yield from self._record(kind, path, start, size)
         if self._index != last:
             raise PackError("files out of order")
 
-    def _path(self, d):
-        n = self._uv(d)
+    def _path(self):
+        n = self._uv()
         if not 0 < n < 256:
             raise PackError("bad path")
         path = bytearray(n)
-        _read(d, path, n)
+        self._read(path, n)
         try:
             path = path.decode()
         except ValueError:
@@ -130,13 +133,13 @@ class Unpacker:
                 raise PackError("bad path")
         return path
 
-    def _record(self, d, kind, path, start, size):
+    def _record(self, kind, path, start, size):
         base = None
         out = self._target.begin(self._index, start, size)
         try:
             if out and kind > 1:
                 base = self._target.base(self._index, kind, path)
-            whole = yield from self._make(d, out, base, size)
+            whole = yield from self._make(out, base, size)
         finally:
             if base:
                 base.close()
@@ -145,7 +148,7 @@ class Unpacker:
         if out:
             self._target.end(self._index, whole)
 
-    def _make(self, d, out, base, left):
+    def _make(self, out, base, left):
         # Literals and copies in turn; returns whether the base was there for all copies. Where
         # nothing is to be written all is read nevertheless: what follows depends on it.
         buf = self._buf
@@ -154,27 +157,27 @@ class Unpacker:
         whole = True
         at = 0  # where in the base
         while left:
-            n = self._uv(d)
+            n = self._uv()
             if n > left:
                 raise PackError("too long")
             left -= n
             at += n
             while n:
                 k = min(n, _PIECE)
-                _read(d, buf, k)
+                self._read(buf, k)
                 if out:
                     out.write(mv[:k])
                 n -= k
                 yield 0
             if not left:
                 break
-            n = self._uv(d)
+            n = self._uv()
             add = n & 1
             n >>= 1
             if not 0 < n <= left:
                 raise PackError("bad copy")
             left -= n
-            seek = self._uv(d)
+            seek = self._uv()
             at += (seek >> 1) ^ -(seek & 1)
             copying = base and 0 <= at <= _MAX
             if copying:
@@ -183,7 +186,7 @@ class Unpacker:
             while n:
                 k = min(n, _PIECE)
                 if add:
-                    _read(d, diff, k)
+                    self._read(diff, k)
                 copying = copying and base.readinto(buf, k) == k
                 if copying:
                     if add:

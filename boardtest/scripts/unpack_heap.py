@@ -1,0 +1,35 @@
+# Unpacks a pack with next to no heap. The arguments: the pack, and the folder with the files, which
+# are named by their index in the new manifest; the old ones have an o before it. Prints how many files were
+# made, and the heap in use at most, beyond that before the decoder was made.
+import gc
+import sys
+
+from saguarota.pack import Unpacker
+
+made = live = 0
+folder = sys.argv[2]
+
+
+class Target:
+    def has(self, last, end):
+        return False
+
+    def begin(self, index, start, size):
+        return open(folder + str(index), "ab" if start else "wb")
+
+    def base(self, index, kind, path):
+        return open(folder + "o" + str(index), "rb")
+
+    def end(self, index, whole):
+        global made, live
+        made += whole
+        gc.collect()
+        live = max(live, gc.mem_alloc())
+
+
+f = open(sys.argv[1], "rb")
+gc.collect()
+before = gc.mem_alloc()
+for _ in Unpacker(f, Target(), 1 << 24).run():
+    pass
+print(made, live - before)
