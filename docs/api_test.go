@@ -260,7 +260,11 @@ ota = OTAUpdater(
     recurse_http_fs=MODE,
     strict_http_fs=False,
 )
-ota.check_and_perform_ota()
+try:
+    for _ in ota.steps(apply=APPLY):
+        pass
+except Exception as e:
+    print(repr(e))
 `
 	met := map[string][]string{}
 	for _, mode := range []string{"False", "True"} {
@@ -271,9 +275,17 @@ ota.check_and_perform_ota()
 			// In manifest mode a file that never comes would be the end.
 			return path == "/ota/new.py" && asked[path] == 1 || path == "/ota/gone.py" && mode == "True"
 		}
+		site.badPacks = true
 		code := strings.Replace(server.ReplaceAllString(boot, site.url), "MODE", mode, 1)
-		b := newBoard(t, rehearse.Littlefs, map[string]string{"boot.py": code, "same.py": "pass\n", "extra.txt": "old"})
-		_, out := run(t, b)
+		b := newBoard(t, rehearse.Littlefs, map[string]string{"same.py": "pass\n", "extra.txt": "old"})
+		var out string
+		for _, apply := range []string{"False", "True"} {
+			if err := b.WriteFile(t.Context(), "boot.py", []byte(strings.Replace(code, "APPLY", apply, 1))); err != nil {
+				t.Fatal(err)
+			}
+			_, said := run(t, b)
+			out += said
+		}
 		for line := range strings.Lines(out) {
 			words := strings.Fields(line)
 			if len(words) < 2 || words[0] != "EVENT" {

@@ -3,6 +3,7 @@ package docs_test
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -72,8 +73,9 @@ type site struct {
 	url       string // of the server, without a slash at the end
 	publicKey string // of who signs what it serves
 	// fail, if set, says for which paths the server is broken.
-	fail func(path string) bool
-	age  time.Time // of the files
+	fail     func(path string) bool
+	badPacks bool      // it answers a question for a pack with something else
+	age      time.Time // of the files
 }
 
 func newSite(t *testing.T, key string, files map[string]string) *site {
@@ -106,6 +108,11 @@ func newSite(t *testing.T, key string, files map[string]string) *site {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.fail != nil && s.fail(r.URL.Path) {
 			http.Error(w, "broken", http.StatusServiceUnavailable)
+			return
+		}
+		if s.badPacks && strings.HasPrefix(r.URL.Path, "/ota/packs/") {
+			w.Header().Set("Content-Length", "1")
+			io.WriteString(w, "?")
 			return
 		}
 		server.ServeHTTP(w, r)
