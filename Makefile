@@ -11,7 +11,7 @@ RACE = $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo -race)
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build tools lib test check gotest pytest wheel cross demo powercut bench clean
+.PHONY: help build tools services lib test check gotest pytest wheel cross demo powercut bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -22,6 +22,9 @@ build: ## the program, bin/saguarota
 
 tools: ## MicroPython and mpy-cross for tests and demo, in .tools
 	@scripts/tools
+
+services: ## PostgreSQL and an S3 server for the tests of the fleet server, in .tools
+	@scripts/tools services
 
 lib: tools ## the board's library as .mpy files, in build/mpy/saguarota
 	@rm -rf build/mpy
@@ -41,7 +44,7 @@ check: ## formatting, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 # Always anew: go test's cache does not see what the tests' subprocesses read.
-gotest: tools
+gotest: tools services
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test -count=1 -timeout=20m $(RACE) ./...
 
 pytest:

@@ -81,7 +81,7 @@ func (v *View) Decide(now time.Time, b *Board, r *Report, jitter float64) Decisi
 
 func (v *View) decide(now time.Time, b *Board, r *Report, judged Task, jitter float64) Decision {
 	d := Decision{Task: judged, Poll: spread(v.App.PollPeriod, jitter)}
-	channel := v.Channels[v.follows(b, r)]
+	channel := v.Channels[follows(b, r)]
 	if b.Pin != 0 {
 		d.Current = v.usable(b.Pin)
 		d.Release = v.toward(now, d.Current, channel, r)
@@ -167,7 +167,7 @@ func (t Task) offered(offer *Release, r *Report) Task {
 // rollout has halted or has as many boards as it may: it is not begun.
 func (v *View) Fallback(now time.Time, b *Board, r *Report, jitter float64) Decision {
 	without := *v
-	if c := v.Channels[v.follows(b, r)]; c != nil && c.Rollout != nil {
+	if c := v.Channels[follows(b, r)]; c != nil && c.Rollout != nil {
 		ro := *c.Rollout
 		if ro.State == Running {
 			ro.State = Paused
@@ -179,15 +179,10 @@ func (v *View) Fallback(now time.Time, b *Board, r *Report, jitter float64) Deci
 	return without.Decide(now, b, r, jitter)
 }
 
-// follows returns the name of the channel that the board follows.
-func (v *View) follows(b *Board, r *Report) string {
-	switch {
-	case b.Channel != "":
-		return b.Channel
-	case r.Channel != "":
-		return r.Channel
-	}
-	return release.DefaultChannel
+// follows returns the name of the channel that a board follows that reports r.
+func follows(b *Board, r *Report) string {
+	now := Board{Channel: b.Channel, Report: Report{Channel: r.Channel}}
+	return now.Follows()
 }
 
 // usable returns a release that may be offered, or nil.

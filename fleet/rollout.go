@@ -44,27 +44,27 @@ type Rollout struct {
 
 // A Plan is how a rollout is to go. It does not change once it has started.
 type Plan struct {
-	Salt  string // what the hash of a membership begins with; unique to the rollout
-	Start time.Time
-	Steps []Step
-	For   Selector
-	Only  Window // when boards may begin; those that are at it are not stopped
+	Salt  string    `json:"salt"` // what the hash of a membership begins with; unique to the rollout
+	Start time.Time `json:"start"`
+	Steps []Step    `json:"steps"`
+	For   Selector  `json:"for"`
+	Only  Window    `json:"only"` // when boards may begin; those that are at it are not stopped
 
 	// MaxUpdating is how many boards may be updating at once; 0: as many as like.
-	MaxUpdating int64
+	MaxUpdating int64 `json:"maxUpdating"`
 
 	// Timeout is after which time a board that was offered the release and reports
 	// no change has timed out; 0: never.
-	Timeout time.Duration
+	Timeout time.Duration `json:"timeout"`
 
-	Halt HaltRule
+	Halt HaltRule `json:"halt"`
 }
 
 // A Step is how many of the boards are members, and for how long before the next
 // step. Every is 0 where a person takes the next step.
 type Step struct {
-	Share Share
-	Every time.Duration
+	Share Share         `json:"share"`
+	Every time.Duration `json:"every"`
 }
 
 // A FailureKind names the ends of an update that a rule is about.
@@ -80,9 +80,9 @@ const (
 // A HaltRule stops a rollout by itself: when at least AtLeast boards have finished
 // and at least Percent % of these badly. The zero value never does.
 type HaltRule struct {
-	Percent float64
-	AtLeast int64
-	Kind    FailureKind
+	Percent float64     `json:"percent"`
+	AtLeast int64       `json:"atLeast"`
+	Kind    FailureKind `json:"kind"`
 }
 
 // IsZero reports whether the rule never stops a rollout.

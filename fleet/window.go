@@ -11,12 +11,13 @@ type Window struct {
 	// From and To are minutes after midnight, by the clock on the wall in Zone. To
 	// below From is on the next day. Where the clock is put forward over From or
 	// To, they are as much later.
-	From, To int
+	From int `json:"from"`
+	To   int `json:"to"`
 
 	// Days are those on which the window opens, by time.Weekday. None: every day.
-	Days [7]bool
+	Days [7]bool `json:"days"`
 
-	Zone string // name of a time zone, "Europe/Berlin"; "" is UTC
+	Zone string `json:"zone"` // name of a time zone, "Europe/Berlin"; "" is UTC
 }
 
 const dayMinutes = 24 * 60

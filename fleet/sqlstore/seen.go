@@ -1,0 +1,136 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cactuscon/saguarota/fleet"
+)
+
+// a note is that a board was seen.
+type note struct {
+	at   time.Time
+	free int64
+}
+
+// seen is what Seen was told and is not written yet: one note a board, the last.
+type seen struct {
+	mu    sync.Mutex
+	notes map[fleet.BoardKey]note
+	last  error // of the last time that it was written
+}
+
+// Seen implements fleet.Store.
+func (s *Store) Seen(app, id string, at time.Time, free int64) {
+	s.seen.mu.Lock()
+	defer s.seen.mu.Unlock()
+	s.seen.put(fleet.BoardKey{App: app, ID: id}, note{at, free})
+}
+
+// put keeps the later of two notes.
+func (s *seen) put(key fleet.BoardKey, n note) {
+	if old, ok := s.notes[key]; !ok || !old.at.After(n.at) {
+		s.notes[key] = n
+	}
+}
+
+// take returns all notes, and begins anew.
+func (s *seen) take() map[fleet.BoardKey]note {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	notes := s.notes
+	s.notes = make(map[fleet.BoardKey]note, len(notes))
+	return notes
+}
+
+// seenTimeout is how long the database may take for the notes, so that a server
+// that stops does.
+const seenTimeout = 10 * time.Second
+
+// writeSeen writes notes until ctx ends, and then the last ones. Half the time that
+// the notes may be lost for is for waiting, the other half for writing.
+func (s *Store) writeSeen(ctx context.Context) {
+	tick := time.NewTicker(fleet.MaxUnwritten / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = s.FlushSeen(ctx) // kept for the next time
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.Background(), seenTimeout)
+			defer cancel()
+			s.seen.last = s.FlushSeen(last)
+			return
+		}
+	}
+}
+
+// seenBatch is how many notes are written in one transaction: check-ins wait so
+// long.
+const seenBatch = 2000
+
+// FlushSeen writes now what Seen was told. What cannot be written is kept.
+func (s *Store) FlushSeen(ctx context.Context) error {
+	notes := s.seen.take()
+	if len(notes) == 0 {
+		return nil
+	}
+	keys := slices.SortedFunc(maps.Keys(notes), func(a, b fleet.BoardKey) int {
+		return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.ID, b.ID))
+	})
+	for part := range slices.Chunk(keys, seenBatch) {
+		if err := s.inTx(ctx, func(tx *sql.Tx) error { return s.writeNotes(ctx, tx, part, notes) }); err != nil {
+			s.seen.mu.Lock()
+			for key, n := range notes {
+				s.seen.put(key, n)
+			}
+			s.seen.mu.Unlock()
+			return fmt.Errorf("write when boards were seen: %w", err)
+		}
+		for _, key := range part {
+			delete(notes, key)
+		}
+	}
+	return nil
+}
+
+func (s *Store) writeNotes(ctx context.Context, tx *sql.Tx, keys []fleet.BoardKey, notes map[fleet.BoardKey]note) error {
+	apps := map[string]int64{}
+	var app, at, free []int64
+	var id []string
+	for _, k := range keys {
+		n, ok := apps[k.App]
+		if !ok {
+			var err error
+			if n, err = appID(ctx, tx, k.App); err != nil && !errors.Is(err, fleet.ErrNotFound) {
+				return err
+			}
+			apps[k.App] = n // 0, which no board has, if there is none of that name
+		}
+		app, id, at, free = append(app, n), append(id, k.ID), append(at, unix(notes[k].at)), append(free, notes[k].free)
+	}
+	if s.d.postgres {
+		_, err := tx.ExecContext(ctx, `UPDATE boards SET last_seen = GREATEST(last_seen, v.at), free = v.free
+			FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS v (app, id, at, free)
+			WHERE boards.app = v.app AND boards.id = v.id`, app, id, at, free)
+		return err
+	}
+	update, err := tx.PrepareContext(ctx, "UPDATE boards SET last_seen = MAX(last_seen, $1), free = $2 WHERE app = $3 AND id = $4")
+	if err != nil {
+		return err
+	}
+	for i := range keys {
+		if _, err := update.ExecContext(ctx, at[i], free[i], app[i], id[i]); err != nil {
+			return err
+		}
+	}
+	return update.Close()
+}
