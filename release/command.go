@@ -1,12 +1,12 @@
 package release
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -15,7 +15,8 @@ import (
 // A CommandSigner is a Signer that asks a program: one that speaks to a
 // hardware module or a key service. The program gets the message on its standard
 // input, raw, and answers on its standard output with the signature: 64 raw
-// bytes or the Base64 of them.
+// bytes or the Base64 of them. The input is a file, since OpenSSL must know its
+// length: openssl pkeyutl -sign -rawin -inkey KEY -in /dev/stdin
 type CommandSigner struct {
 	Key     PublicKey // that the program signs with
 	Command string    // a line for the shell: sh, on Windows cmd
@@ -36,7 +37,13 @@ func (c *CommandSigner) Sign(ctx context.Context, message []byte) ([]byte, error
 		shell, flag = "cmd", "/C"
 	}
 	cmd := exec.CommandContext(ctx, shell, flag, c.Command)
-	cmd.Stdin = bytes.NewReader(message)
+	input, err := messageFile(message)
+	if err != nil {
+		return nil, fmt.Errorf("hand the message to the signing command: %w", err)
+	}
+	defer os.Remove(input.Name())
+	defer input.Close()
+	cmd.Stdin = input
 	cmd.Stderr = c.Stderr
 	answer := limitedBuffer{left: maxAnswer}
 	cmd.Stdout = &answer
@@ -55,6 +62,25 @@ func (c *CommandSigner) Sign(ctx context.Context, message []byte) ([]byte, error
 		return decoded, nil
 	}
 	return nil, fmt.Errorf("the signing command answered with %d bytes that are neither a signature of 64 bytes nor the Base64 of one", len(raw))
+}
+
+// messageFile returns a temporary file that holds the message, to be read from
+// its start. There is nothing secret in it.
+func messageFile(message []byte) (*os.File, error) {
+	f, err := os.CreateTemp("", "saguarota-message-")
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(message)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return f, nil
 }
 
 // limitedBuffer keeps the first bytes of what is written to it. (It embeds no

@@ -195,6 +195,9 @@ func lookAtFile(ctx context.Context, name string) (*inspected, error) {
 		if bytes.Contains(data[:min(len(data), 200)], []byte("PRIVATE KEY")) {
 			return nil, fmt.Errorf("%s is a private key, which is shown to nobody", name)
 		}
+		if key, err := release.ParsePublicKey(string(data)); err == nil {
+			return nil, withHint(fmt.Errorf("%s is the public key %s", name, key.ID()), "\"saguarota keys list SITE\" shows the keys of a site")
+		}
 		m, err := manifest.Read(bytes.NewReader(data))
 		if err != nil {
 			return nil, withHint(fmt.Errorf("%s: neither a statement nor a keyset, and as a manifest %w", name, err), "give a site, or one of versions.json, versions.json.sig, keys/N.json and packs")

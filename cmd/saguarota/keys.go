@@ -244,7 +244,12 @@ func tellKeyset(cmd *cobra.Command, site string, link release.Link, err error) e
 	}
 	stderr := cmd.ErrOrStderr()
 	k := link.Keyset
-	fmt.Fprintf(stderr, "%s/%s: %s\n", site, release.KeysetName(k.Version), describeKeyset(k))
+	var ids []string
+	for _, s := range link.Document.Signatures() {
+		ids = append(ids, string(s.Key))
+	}
+	fmt.Fprintf(stderr, "%s/%s: %d of %s must sign\nsigned by %s\n", site, release.KeysetName(k.Version),
+		k.Threshold, plural(len(k.Keys), "key"), strings.Join(ids, " and "))
 	switch {
 	case link.Pending != nil:
 		fmt.Fprintf(stderr, "note: not in force: %v; type \"saguarota keys sign %s --key KEY\"\n", link.Pending, site)
@@ -252,13 +257,6 @@ func tellKeyset(cmd *cobra.Command, site string, link release.Link, err error) e
 		fmt.Fprintf(stderr, "note: boards learn of it from the next release: type \"saguarota build SRC -o %s --app %s --key KEY\"\n", site, k.App)
 	}
 	return nil
-}
-
-func describeKeyset(k *release.Keyset) string {
-	if k.Threshold == 1 && len(k.Keys) == 1 {
-		return "the signature of 1 key"
-	}
-	return fmt.Sprintf("%s, any %d of %s", plural(k.Threshold, "signature"), k.Threshold, plural(len(k.Keys), "key"))
 }
 
 // writeKeyset writes a keyset for people.

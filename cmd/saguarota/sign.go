@@ -19,7 +19,8 @@ Look at what you sign with "saguarota inspect SITE" first.
 
 --sign-command is for keys that cannot be had as a file. The command gets the
 bytes to be signed on its standard input and answers on its standard output with
-the Ed25519 signature, 64 bytes, raw or in Base64; --pub is the key it signs with.`
+the Ed25519 signature, 64 bytes, raw or in Base64; --pub is the key it signs with.
+OpenSSL does so by "openssl pkeyutl -sign -rawin -inkey KEY -in /dev/stdin".`
 
 const signExample = `  saguarota sign site --key second.key
   saguarota sign site --pub hsm.pub --sign-command 'hsm-sign --slot 3'`

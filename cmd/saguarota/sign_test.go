@@ -14,6 +14,7 @@ import (
 // module:
 //
 //	signer raw|base64 KEY    sign standard input
+//	signer file KEY          the same, raw, if it is a file whose length is known, as OpenSSL wants it
 func signerMain() {
 	if err := signInput(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "signer:", err)
@@ -29,6 +30,9 @@ func signInput(form, name string) error {
 	key, err := release.ParsePrivateKey(data)
 	if err != nil {
 		return err
+	}
+	if info, err := os.Stdin.Stat(); form == "file" && (err != nil || !info.Mode().IsRegular() || info.Size() == 0) {
+		return fmt.Errorf("the standard input is no file: %v, %v", info, err)
 	}
 	message, err := io.ReadAll(os.Stdin)
 	if err != nil {
