@@ -1,15 +1,17 @@
 package pack
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/cactuscon/saguarota/manifest"
 	"github.com/cactuscon/saguarota/pack/internal/deflate"
 )
 
@@ -62,13 +64,10 @@ type encoder struct {
 
 // A job is a file that the pack is to make.
 type job struct {
-	index int
-	path  string // empty for the manifest
-	data  []byte
-
-	base     Base
-	basePath string // of OldFile and NewFile
-	baseData []byte
+	index   int
+	path    string // empty for the manifest
+	data    []byte
+	sources []*source // that it can be made of; the first is none
 }
 
 // A part is what one record makes: a job, or a piece of it.
@@ -76,7 +75,16 @@ type part struct {
 	job   *job
 	start int
 	size  int
-	body  []byte // the triples
+
+	way  way   // in which it is made
+	ways []way // that are nearly as good, the best first
+}
+
+// A way is a source, and triples that make a part of it.
+type way struct {
+	source *source
+	body   []byte
+	bits   int // that it takes alone
 }
 
 // complete reports whether the file ends with the part.
@@ -135,9 +143,10 @@ func (e *encoder) each(n int, f func(i int) error) error {
 
 // jobs lists what the pack makes.
 func (e *encoder) jobs() ([]*job, error) {
-	jobs := []*job{{data: e.new.Manifest, base: NoBase}}
+	none := &source{base: NoBase}
+	jobs := []*job{{data: e.new.Manifest, sources: []*source{none}}}
 	if e.old != nil {
-		jobs[0].base, jobs[0].baseData = SamePath, e.old.Manifest
+		jobs[0].sources = append(jobs[0].sources, &source{base: SamePath, data: e.old.Manifest})
 	}
 	for i, f := range e.new.files {
 		if e.old != nil {
@@ -145,16 +154,19 @@ func (e *encoder) jobs() ([]*job, error) {
 				continue
 			}
 		}
-		jobs = append(jobs, &job{index: i + 1, path: f.Path, base: NoBase})
+		jobs = append(jobs, &job{index: i + 1, path: f.Path, sources: []*source{none}})
 	}
 	err := e.each(len(jobs)-1, func(i int) (err error) {
 		j := jobs[i+1]
 		if j.data, err = e.new.content(e.ctx, j.path); err != nil {
-			return fmt.Errorf("new release: %w", err)
+			err = fmt.Errorf("new release: %w", err)
 		}
-		return e.chooseBase(j)
+		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := e.findSources(jobs[1:]); err != nil {
 		return nil, err
 	}
 	e.stats.Manifest, e.stats.Files = int64(len(e.new.Manifest)), len(jobs)-1
@@ -164,44 +176,83 @@ func (e *encoder) jobs() ([]*job, error) {
 	return jobs, nil
 }
 
-// chooseBase decides what a job copies from.
-func (e *encoder) chooseBase(j *job) error {
-	if e.old == nil {
+// relatives is how many files that are like a file are tried as its base, of the old
+// release and of the new one each.
+const relatives = 2
+
+// findSources finds what each file can be made of: the file of the same path, and
+// those that are the most like it.
+func (e *encoder) findSources(jobs []*job) error {
+	var old []*source
+	if e.old != nil {
+		old = make([]*source, len(e.old.files))
+	}
+	err := e.each(len(old), func(i int) error {
+		f := e.old.files[i]
+		data, err := e.old.content(e.ctx, f.Path)
+		if err != nil {
+			return fmt.Errorf("old release: %w", err)
+		}
+		old[i] = &source{base: OldFile, path: f.Path, data: data}
 		return nil
-	}
-	name, base := "", NoBase
-	if _, ok := e.old.index[j.path]; ok {
-		name, base = j.path, SamePath
-	} else if k := slices.IndexFunc(e.old.files, func(f manifest.File) bool { return same(f, e.new.files[j.index-1]) }); k >= 0 {
-		name, base, j.basePath = e.old.files[k].Path, OldFile, e.old.files[k].Path
-	}
-	if base == NoBase {
-		return nil
-	}
-	data, err := e.old.content(e.ctx, name)
+	})
 	if err != nil {
-		return fmt.Errorf("old release: %w", err)
+		return err
 	}
-	j.base, j.baseData = base, data
-	return nil
+	sketches := make([]sketch, len(old)+len(jobs))
+	_ = e.each(len(sketches), func(i int) error {
+		if i < len(old) {
+			sketches[i] = newSketch(old[i].data)
+		} else {
+			sketches[i] = newSketch(jobs[i-len(old)].data)
+		}
+		return nil
+	})
+	new := make([]*source, len(jobs))
+	for i, j := range jobs {
+		new[i] = &source{base: NewFile, path: j.path, data: j.data}
+	}
+	before, after := newFamily(old, sketches[:len(old)]), newFamily(new, sketches[len(old):])
+	return e.each(len(jobs), func(i int) error {
+		j, s := jobs[i], sketches[len(old)+i]
+		enough := 0 // pieces in common with the file of the same path
+		itself := -1
+		if e.old != nil {
+			if k, ok := e.old.index[j.path]; ok {
+				itself = k
+				j.sources = append(j.sources, &source{base: SamePath, data: old[k].data})
+				enough = shared(s, sketches[k])
+			}
+		}
+		for _, r := range before.like(s, func(k int) bool { return k != itself }, relatives) {
+			if r.shared > enough+enough/4 {
+				j.sources = append(j.sources, old[r.member])
+			}
+		}
+		for _, r := range after.like(s, func(k int) bool { return k < i }, relatives) {
+			if r.shared > enough+enough/4 {
+				j.sources = append(j.sources, new[r.member])
+			}
+		}
+		return nil
+	})
 }
 
 // Sizes of what a segment makes. A board that is interrupted makes a segment
-// again, so it is short; but each has a code of its own, and forgets what was
-// before.
+// again, so it should be short; but each has codes of its own, and forgets what was
+// before. So it is longer where little has to be sent for it.
 const (
-	segmentBytes = 16 << 10
-	longFile     = 2 * segmentBytes // which is split
+	segmentBytes = 16 << 10 // that it makes
+	segmentSent  = 2 << 10  // that are sent for it, before they are compressed
+	longestBytes = 32 << 10 // that it makes, however little is sent
+	longestPart  = longestBytes
 )
 
 // parts splits long files.
 func parts(jobs []*job) []*part {
 	var parts []*part
 	for _, j := range jobs {
-		n := 1
-		if len(j.data) > longFile {
-			n = (len(j.data) + segmentBytes - 1) / segmentBytes
-		}
+		n := max(1, (len(j.data)+longestPart-1)/longestPart)
 		for i := range n {
 			from, to := len(j.data)*i/n, len(j.data)*(i+1)/n
 			parts = append(parts, &part{job: j, start: from, size: to - from})
@@ -217,12 +268,13 @@ type group []*part
 func groups(parts []*part) []group {
 	var groups []group
 	var g group
-	size := 0
-	for _, p := range parts {
+	size, sent := 0, 0
+	for i, p := range parts {
 		g = append(g, p)
-		if size += p.size; size >= segmentBytes || !p.complete() {
+		size, sent = size+p.size, sent+len(p.way.body)
+		if !p.complete() || size >= segmentBytes && sent >= segmentSent || i+1 < len(parts) && size+parts[i+1].size > longestBytes {
 			groups = append(groups, g)
-			g, size = nil, 0
+			g, size, sent = nil, 0, 0
 		}
 	}
 	if g != nil {
@@ -239,7 +291,7 @@ func (e *encoder) encode() ([]byte, error) {
 	parts := parts(jobs)
 	err = e.each(len(parts), func(i int) error {
 		p := parts[i]
-		p.body = script(p.job.data[p.start:p.start+p.size], p.job.baseData, p.start)
+		p.choose(1 << e.window)
 		return nil
 	})
 	if err != nil {
@@ -252,6 +304,7 @@ func (e *encoder) encode() ([]byte, error) {
 		if i > 0 {
 			before = groups[i-1].last().job.index
 		}
+		groups[i].refine(before, 1<<e.window)
 		packed[i] = deflate.Compress(nil, groups[i].records(before), 1<<e.window, 15)
 		return nil
 	})
@@ -273,6 +326,52 @@ func (e *encoder) encode() ([]byte, error) {
 	return append(out, 0), nil
 }
 
+// choose decides what a part is made of and how, as if it were alone.
+func (p *part) choose(window int) {
+	data := p.job.data[p.start : p.start+p.size]
+	best := math.MaxInt
+	for _, s := range slices.Backward(p.job.sources) {
+		// Whoever has a good base need not look at what it takes without one.
+		if s.base == NoBase && best < 2*len(data) {
+			break
+		}
+		for _, body := range scripts(data, s, p.start) {
+			w := way{s, body, deflate.Size(body, window) + 6*len(s.path)}
+			p.ways = append(p.ways, w)
+			best = min(best, w.bits)
+		}
+	}
+	slices.SortStableFunc(p.ways, func(a, b way) int { return cmp.Compare(a.bits, b.bits) })
+	p.ways = slices.CompactFunc(p.ways, func(a, b way) bool { return bytes.Equal(a.body, b.body) })
+	most := best + best/8 + 100
+	n := 1
+	for n < min(len(p.ways), 3) && p.ways[n].bits <= most {
+		n++
+	}
+	p.ways = p.ways[:n]
+	p.way = p.ways[0]
+}
+
+// refine chooses again among the best ways of each part, now that its neighbours are
+// known: what they say need not be said twice.
+func (g group) refine(before, window int) {
+	if len(g) == 1 {
+		return
+	}
+	best := deflate.Size(g.records(before), window)
+	for _, p := range g {
+		for _, w := range p.ways[1:] {
+			was := p.way
+			p.way = w
+			if size := deflate.Size(g.records(before), window); size < best {
+				best = size
+			} else {
+				p.way = was
+			}
+		}
+	}
+}
+
 func (g group) last() *part { return g[len(g)-1] }
 
 // records returns the data of a segment, before it is compressed. before is the
@@ -287,20 +386,20 @@ func (g group) records(before int) []byte {
 }
 
 func (p *part) appendRecord(out []byte, step int) []byte {
-	tag := byte(p.job.base)
+	tag := byte(p.way.source.base)
 	if p.start > 0 {
 		tag |= tagOn
 	}
 	out = appendNumber(append(out, tag), step)
-	if p.job.base == OldFile || p.job.base == NewFile {
-		out = appendNumber(out, len(p.job.basePath))
-		out = append(out, p.job.basePath...)
+	if p.way.source.path != "" {
+		out = appendNumber(out, len(p.way.source.path))
+		out = append(out, p.way.source.path...)
 	}
 	if p.start > 0 {
 		out = appendNumber(out, p.start)
 	}
 	out = appendNumber(out, p.size)
-	return append(out, p.body...)
+	return append(out, p.way.body...)
 }
 
 // appendNumber appends a number.

@@ -1,36 +1,370 @@
 package pack
 
-// script returns the triples that make data of base. from is the place of data in
-// its file, near which its pieces are expected in the base.
-func script(data, base []byte, from int) []byte {
-	const seed = 12
-	where := make(map[string]int)
-	for i := len(base) - seed; i >= 0; i-- {
-		where[string(base[i:i+seed])] = i
+import (
+	"bytes"
+	"math"
+)
+
+// How a file is made of its base is searched for as the cheapest path through the
+// file. At every byte one is on an alignment, the distance between the place in
+// the base and the place in the file, and either writes the byte, or copies it,
+// or adds a difference. Literal bytes move the cursor too, so what is free is to
+// stay on an alignment, and what costs is to start a piece, more so on another
+// alignment. DEFLATE comes after this and makes of it what it can; prices guess
+// that, in bits, and since no guess is right for all, several are tried.
+
+// prices are what things cost, in bits.
+type prices struct {
+	literal float32 // a byte of the average kind
+	piece   float32 // starting a copy: its length, and the number of literal bytes before
+	long    float32 // more for one of 64 bytes or more
+	stay    float32 // the 0 for no move of the cursor
+	move    float32 // each byte of the number for a move
+
+	adds    bool    // whether differences are used at all
+	zero    float32 // a difference of 0
+	changed float32 // another difference
+	after   float32 // more, if it comes after a 0
+}
+
+// The prices that are tried, for texts and for what has zero bytes in it. Of a grid
+// of many, on pairs of real releases, these together came within 1 % of all.
+var (
+	textPrices = []prices{
+		{literal: 3.5, piece: 10, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
+		{literal: 2.4, piece: 22, long: 6, stay: 2, move: 7},
+		{literal: 7.5, piece: 9, long: 6, stay: 2, move: 7},
+		{literal: 5, piece: 12, long: 6, stay: 2, move: 7},
 	}
-	var out []byte
-	cursor, done := 0, 0
-	for i := 0; i+seed <= len(data); {
-		at, ok := where[string(data[i:i+seed])]
-		if !ok {
-			i++
+	binaryPrices = []prices{
+		{literal: 6.5, piece: 14, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
+		{literal: 4, piece: 9, long: 6, stay: 2, move: 7},
+		{literal: 5, piece: 14, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 5, after: 5},
+		{literal: 6.5, piece: 10, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
+	}
+)
+
+// seek returns the price of a move of the cursor.
+func (p *prices) seek(by int) float32 {
+	switch by = max(by, -by); {
+	case by == 0:
+		return p.stay
+	case by < 1<<6:
+		return p.move
+	case by < 1<<13:
+		return 2 * p.move
+	}
+	return 3 * p.move
+}
+
+// The ways to make a byte.
+const (
+	writes = iota
+	copies
+	adds
+	ways
+)
+
+// An alignment is a way through the file so far, or rather the best for each way to
+// make the last byte, all with the same distance.
+type alignment struct {
+	shift int           // place in the base less place in the file
+	cost  [ways]float32 // infinite if there is none
+	run   [ways]int32   // which is the run that it is in
+	zero  bool          // the last difference was 0
+}
+
+// A run is a stretch of bytes that are made in one way on one alignment. Where it
+// ends the next one begins.
+type run struct {
+	before int32
+	from   int32
+	shift  int32
+	way    uint8
+}
+
+var infinite = float32(math.Inf(1))
+
+func (a *alignment) best() (float32, int) {
+	way := writes
+	for w := copies; w < ways; w++ {
+		if a.cost[w] < a.cost[way] {
+			way = w
+		}
+	}
+	return a.cost[way], way
+}
+
+// mostAlignments bounds what is looked at at the same time.
+const mostAlignments = 16
+
+// A parser of scripts searches for the cheapest script. It is used again and
+// again, for its memory.
+type scripter struct {
+	x      *index
+	data   []byte
+	from   int // place of data in its file
+	prices *prices
+	lit    [256]float32
+
+	live  []alignment
+	least float32
+	runs  []run
+	found []match
+}
+
+// parse returns the cheapest script for data, as runs from the first to the last.
+func (s *scripter) parse() []run {
+	s.runs = append(s.runs[:0], run{before: -1, shift: int32(s.from)})
+	s.live = s.live[:0]
+	// At the beginning the cursor is at 0, wherever in the file data is.
+	s.live = append(s.live, alignment{shift: 0, cost: [ways]float32{0, infinite, infinite}})
+	for i := 0; i < len(s.data); {
+		if n := s.skip(i); n > 0 {
+			i += n
 			continue
 		}
-		for i > done && at > 0 && data[i-1] == base[at-1] {
-			i, at = i-1, at-1
-		}
-		n := 0
-		for i+n < len(data) && at+n < len(base) && data[i+n] == base[at+n] {
-			n++
-		}
-		out = appendLiteral(out, data[done:i])
-		cursor += i - done
-		out = appendCopy(out, n, at-cursor, false)
-		cursor, i = at+n, i+n
-		done = i
+		s.step(i)
+		i++
 	}
-	if done < len(data) {
-		out = appendLiteral(out, data[done:])
+	best := 0
+	for k := range s.live {
+		a, _ := s.live[k].best()
+		if b, _ := s.live[best].best(); a < b {
+			best = k
+		}
+	}
+	_, way := s.live[best].best()
+	var script []run
+	for r := s.live[best].run[way]; r >= 0; r = s.runs[r].before {
+		script = append(script, s.runs[r])
+	}
+	for l, r := 0, len(script)-1; l < r; l, r = l+1, r-1 {
+		script[l], script[r] = script[r], script[l]
+	}
+	return script
+}
+
+// A long piece is skipped but for its last bytes, in which the next may begin.
+const (
+	skipFrom = 96
+	skipLeft = 32
+)
+
+// skip goes on with the best piece if nothing else can be better for long, and
+// returns how many bytes it went.
+func (s *scripter) skip(i int) int {
+	best := 0
+	for k := range s.live {
+		if a, _ := s.live[k].best(); k > 0 && a < s.least {
+			best, s.least = k, a
+		} else if k == 0 {
+			s.least = a
+		}
+	}
+	a := s.live[best]
+	if _, way := a.best(); way == writes {
+		return 0
+	}
+	n := 0
+	for at := i + a.shift; i+n < len(s.data) && at+n < len(s.x.base) && s.data[i+n] == s.x.base[at+n]; n++ {
+	}
+	if n < skipFrom {
+		return 0
+	}
+	n -= skipLeft
+	a.cost[writes] = infinite
+	a.cost[adds] += float32(n) * s.prices.zero
+	a.zero = true
+	if a.cost[copies] < infinite && i+n-int(s.runs[a.run[copies]].from) > 64 && i-int(s.runs[a.run[copies]].from) <= 64 {
+		a.cost[copies] += s.prices.long
+	}
+	s.live = append(s.live[:0], a)
+	return n
+}
+
+// step makes the byte at i, in all ways that may turn out to be the best.
+func (s *scripter) step(i int) {
+	p, base := s.prices, s.x.base
+	best, bestShift, bestRun := infinite, 0, int32(0)
+	for k := range s.live {
+		if c, w := s.live[k].best(); c < best {
+			best, bestShift, bestRun = c, s.live[k].shift, s.live[k].run[w]
+		}
+	}
+
+	// Other alignments that could go on from here, unless this one goes on well.
+	if at := i + bestShift; at < 0 || at >= len(base) || common(base[at:], s.data[i:]) < 24 {
+		near := at
+		if i == 0 {
+			near = s.from
+		}
+		s.found = s.x.find(s.data, i, near, s.found[:0])
+		for _, m := range s.found {
+			s.enter(m.at - i)
+		}
+		if i == 0 && s.from > 0 {
+			s.enter(s.from)
+		}
+	}
+
+	limit := best + p.piece + p.seek(1<<13) + s.lit[s.data[i]]
+	live := s.live[:0]
+	for k := range s.live {
+		a := s.live[k]
+		at := i + a.shift
+		var next alignment
+		next.shift = a.shift
+		lit := s.lit[s.data[i]]
+		c, w := a.best()
+		next.cost = [ways]float32{infinite, infinite, infinite}
+		if a.cost[writes] <= c && c < infinite {
+			next.cost[writes], next.run[writes] = a.cost[writes]+lit, a.run[writes]
+		} else if c < infinite {
+			next.cost[writes] = c + lit
+			next.run[writes] = s.begin(a.run[w], i, a.shift, writes)
+		}
+		if at >= 0 && at < len(base) {
+			// To start a piece here: from this alignment, or from the best.
+			start, from := c+p.piece+p.stay, a.run[w]
+			if other := best + p.piece + p.seek(a.shift-bestShift); other < start {
+				start, from = other, bestRun
+			}
+			if base[at] == s.data[i] {
+				next.cost[copies], next.run[copies] = a.cost[copies], a.run[copies]
+				if next.cost[copies] < infinite && i-int(s.runs[a.run[copies]].from) == 64 {
+					next.cost[copies] += p.long
+				}
+				if start < next.cost[copies] {
+					next.cost[copies], next.run[copies] = start, s.begin(from, i, a.shift, copies)
+				}
+			}
+			if p.adds {
+				diff := p.zero
+				next.zero = base[at] == s.data[i]
+				if !next.zero {
+					diff = p.changed
+					if a.zero {
+						diff += p.after
+					}
+				}
+				next.cost[adds], next.run[adds] = a.cost[adds]+diff, a.run[adds]
+				if start+diff < next.cost[adds] {
+					next.cost[adds], next.run[adds] = start+diff, s.begin(from, i, a.shift, adds)
+				}
+			}
+		}
+		if c, _ := next.best(); c <= limit {
+			live = append(live, next)
+		}
+	}
+	s.live = live
+	for len(s.live) > mostAlignments {
+		worst := 0
+		most := float32(-1)
+		for k := range s.live {
+			if c, _ := s.live[k].best(); c > most {
+				most, worst = c, k
+			}
+		}
+		s.live[worst] = s.live[len(s.live)-1]
+		s.live = s.live[:len(s.live)-1]
+	}
+}
+
+// enter adds an alignment on which nothing was made yet.
+func (s *scripter) enter(shift int) {
+	for k := range s.live {
+		if s.live[k].shift == shift {
+			return
+		}
+	}
+	s.live = append(s.live, alignment{shift: shift, cost: [ways]float32{infinite, infinite, infinite}})
+}
+
+func (s *scripter) begin(before int32, i, shift, way int) int32 {
+	s.runs = append(s.runs, run{before, int32(i), int32(shift), uint8(way)})
+	return int32(len(s.runs) - 1)
+}
+
+// scripts returns the triples that make data of a source, in several ways. from is the
+// place of data in its file, near which its pieces are expected.
+func scripts(data []byte, from *source, at int) [][]byte {
+	if len(data) == 0 {
+		return [][]byte{nil}
+	}
+	if from.base == NoBase {
+		return [][]byte{appendLiteral(nil, data)}
+	}
+	var all [][]byte
+	s := &scripter{x: from.index(), data: data, from: at}
+	bits := byteBits(data)
+	guesses := textPrices
+	if bytes.IndexByte(data, 0) >= 0 {
+		guesses = binaryPrices
+	}
+	for k := range guesses {
+		s.prices = &guesses[k]
+		for b := range s.lit {
+			s.lit[b] = s.prices.literal * bits[b]
+		}
+		all = append(all, triples(s.parse(), data, from.data))
+	}
+	return all
+}
+
+// byteBits returns what each byte of a text costs, where the average is 1: the
+// entropy, evened out by a half.
+func byteBits(data []byte) (bits [256]float32) {
+	var count [256]float64
+	for _, b := range data {
+		count[b]++
+	}
+	mean := 0.0
+	for _, n := range count {
+		if n > 0 {
+			mean += n * math.Log2(float64(len(data))/n)
+		}
+	}
+	mean = mean/float64(len(data)) + 0.1
+	for b, n := range count {
+		n = max(n, 0.5)
+		bits[b] = float32(0.5 + 0.5*math.Log2(float64(len(data))/n)/mean)
+	}
+	return bits
+}
+
+// triples writes a script.
+func triples(script []run, data, base []byte) []byte {
+	var out []byte
+	var literal []byte
+	cursor := 0
+	for k, r := range script {
+		from, to := int(r.from), len(data)
+		if k+1 < len(script) {
+			to = int(script[k+1].from)
+		}
+		if r.way == writes {
+			literal = data[from:to]
+			continue
+		}
+		if from == to {
+			continue
+		}
+		out = appendLiteral(out, literal)
+		cursor += len(literal)
+		literal = nil
+		at := from + int(r.shift)
+		out = appendCopy(out, to-from, at-cursor, r.way == adds)
+		if r.way == adds {
+			for j := from; j < to; j++ {
+				out = append(out, data[j]-base[j+int(r.shift)])
+			}
+		}
+		cursor = at + to - from
+	}
+	if len(literal) > 0 {
+		out = appendLiteral(out, literal)
 	}
 	return out
 }

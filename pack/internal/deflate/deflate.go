@@ -17,7 +17,7 @@ func Compress(dst, src []byte, window, rounds int) []byte {
 	if len(src) == 0 {
 		return append(dst, 3, 0)
 	}
-	e := newEncoder(src, min(window, maxWindow))
+	e := newEncoder(src, min(window, maxWindow), 1024)
 	best := e.compress(rounds, false)
 	if rounds > 1 {
 		if split := e.compress(rounds, true); split.bits < best.bits {
@@ -36,7 +36,7 @@ func Size(src []byte, window int) int {
 	if len(src) == 0 {
 		return 0
 	}
-	e := newEncoder(src, min(window, maxWindow))
+	e := newEncoder(src, min(window, maxWindow), 32)
 	return e.compress(1, false).bits
 }
 
@@ -124,19 +124,16 @@ type encoder struct {
 	step []token   // by which it is reached
 }
 
-func newEncoder(src []byte, window int) *encoder {
+func newEncoder(src []byte, window, tries int) *encoder {
 	return &encoder{
-		src: src, window: window, matches: findMatches(src, window),
+		src: src, window: window, matches: findMatches(src, window, tries),
 		cost: make([]float32, len(src)+1), step: make([]token, len(src)+1),
 	}
 }
 
-// chainLimit bounds the candidates that are compared at one place.
-const chainLimit = 1024
-
 // findMatches lists the matches at each place of src: ascending in length, and
-// each the nearest of its length.
-func findMatches(src []byte, window int) [][]token {
+// each the nearest of its length. At each place, at most tries others are compared.
+func findMatches(src []byte, window, tries int) [][]token {
 	found := make([][]token, len(src))
 	head := make([]int32, 1<<15)
 	prev := make([]int32, len(src))
@@ -149,7 +146,7 @@ func findMatches(src []byte, window int) [][]token {
 		from := len(all)
 		longest := minMatch - 1
 		most := min(maxMatch, len(src)-i)
-		for j, tries := head[h], 0; j >= 0 && i-int(j) <= window && tries < chainLimit && longest < most; j, tries = prev[j], tries+1 {
+		for j, left := head[h], tries; j >= 0 && i-int(j) <= window && left > 0 && longest < most; j, left = prev[j], left-1 {
 			if src[int(j)+longest] != src[i+longest] {
 				continue
 			}
