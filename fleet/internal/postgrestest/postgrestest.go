@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +23,8 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/cactuscon/saguarota/fleet/internal/toolsdir"
 )
 
 // A Server is a running PostgreSQL.
@@ -95,22 +96,22 @@ func (s *Server) URL(database string) string {
 }
 
 func (s *Server) start() error {
-	bin, err := programs()
+	initdb, err := toolsdir.Find("postgresql/bin/initdb")
 	if err != nil {
 		return err
 	}
 	run := asOrdinaryUser(s.dir)
 	data := filepath.Join(s.dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-N", "-A", "trust", "-U", "fleet", "-E", "UTF8", "--locale=C")
-	if err := run(initdb); err != nil {
+	create := exec.Command(initdb, "-D", data, "-N", "-A", "trust", "-U", "fleet", "-E", "UTF8", "--locale=C")
+	if err := run(create); err != nil {
 		return err
 	}
-	if out, err := initdb.CombinedOutput(); err != nil {
+	if out, err := create.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	// What is lost when the machine goes down is a test's. No step of it goes to the
 	// network.
-	s.process = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-h", "",
+	s.process = exec.Command(filepath.Join(filepath.Dir(initdb), "postgres"), "-D", data, "-k", s.dir, "-h", "",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "jit=off", "-c", "max_connections=200", "-c", "shared_buffers=64MB")
 	if err := run(s.process); err != nil {
 		return err
@@ -176,23 +177,6 @@ func (s *Server) Stop() error {
 		err = s.process.Wait()
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
-}
-
-// programs returns the folder with PostgreSQL's programs.
-func programs() (string, error) {
-	tools := os.Getenv("SAGUAROTA_TOOLS")
-	if tools == "" {
-		_, file, _, ok := runtime.Caller(0)
-		if !ok {
-			return "", errors.New("this program does not know its own source")
-		}
-		tools = filepath.Join(filepath.Dir(file), "..", "..", "..", ".tools")
-	}
-	bin := filepath.Join(tools, "postgresql", "bin")
-	if _, err := os.Stat(filepath.Join(bin, "initdb")); err != nil {
-		return "", fmt.Errorf("%w; type \"make services\", which gets PostgreSQL", err)
-	}
-	return bin, nil
 }
 
 // works reports whether a command that does nothing can be run in a certain way.
