@@ -360,40 +360,63 @@ func TestStatementJSON(t *testing.T) {
 
 const hexDigits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// Both readers find the same damaged statements acceptable, but that the host is stricter with
-// what no board looks at.
-func TestStatementLikeGo(t *testing.T) {
-	const valid = `{"app":"badge","version":17,"name":"1.2 é","manifest":{"sha256":"` + hexDigits + `","size":3},` +
+// Both readers find the same damaged documents acceptable, but that the host is stricter with what no
+// board looks at.
+func TestDocumentsLikeGo(t *testing.T) {
+	const statement = `{"app":"badge","version":17,"name":"1.2 é","manifest":{"sha256":"` + hexDigits + `","size":3},` +
 		`"keyset":1,"channels":["stable","β"],"mpy":"6.3","micropython":"1.22","time":1,"expires":1800000000,"x":[{"a":-1.5e3},true,null]}`
-	pieces := []string{`"`, `\`, `{`, `}`, `[`, `]`, `,`, `:`, ` `, "\t", `0`, `1`, `9`, `-`, `+`, `.`, `e`, `E`, `u`, `_`,
-		`null`, `true`, `\u00e9`, `\ud83c`, `\udf35`, "\x80", "\xc3", "\xe9", "\x7f", "\x00", `"":0,`, `"app":"x",`}
-	host := []string{"not UTF-8", "control character", "mpy", "micropython", "is no JSON", `is given twice`}
-	var c trustCheck
-	accepted := 0
-	for range 1500 {
-		object := valid
-		for range 1 + rand.N(2) {
-			at := 1 + rand.N(len(object)-2)
-			object = object[:at] + pieces[rand.N(len(pieces))] + object[at+rand.N(2):]
-		}
-		document := []byte("saguarota-release 1\n" + object + "\n")
-		want := []string{"threshold"}
-		if _, _, err := signed.ReadStatement(document); errors.Is(err, signed.ErrFormat) {
-			want = []string{"format"}
-			if slices.ContainsFunc(host, func(text string) bool { return strings.Contains(err.Error(), text) }) {
-				want = append(want, "threshold")
+	keyset := fmt.Sprintf(`{"app":"badge","version":17,"threshold":1,"keys":[%q,%q],"x":{"a":[]}}`, keyA.PublicKey(), keyB.PublicKey())
+	for _, tt := range []struct {
+		name, header, object string
+		read                 func(data []byte) error
+		add                  func(document []byte) any
+		host                 []string // what only the host objects to
+	}{
+		{"statement", "saguarota-release 1\n", statement,
+			func(data []byte) error { _, _, err := signed.ReadStatement(data); return err },
+			func(document []byte) any { return statementCase{Statement: document, Threshold: 1} },
+			[]string{"not UTF-8", "control character", "mpy", "micropython", "is no JSON", "is given twice"}},
+		{"keyset", "saguarota-keyset 1\n", keyset,
+			func(data []byte) error { _, _, err := signed.ReadKeyset(data); return err },
+			func(document []byte) any { return keysetCase{Keyset: document} },
+			[]string{"not UTF-8", "control character", "is no JSON", "is given twice", signed.ErrKey.Error()}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c trustCheck
+			accepted := 0
+			for range 1500 {
+				document := []byte(tt.header + damage(tt.object) + "\n")
+				want := []string{"threshold"} // nobody signed
+				if err := tt.read(document); errors.Is(err, signed.ErrFormat) {
+					want = []string{"format"}
+					if slices.ContainsFunc(tt.host, func(text string) bool { return strings.Contains(err.Error(), text) }) {
+						want = append(want, "threshold")
+					}
+				} else if err != nil {
+					t.Fatal(err)
+				} else {
+					accepted++
+				}
+				c.add(t, strconv.Quote(string(document)), tt.add(document), want...)
 			}
-		} else if err != nil {
-			t.Fatal(err)
-		} else {
-			accepted++
-		}
-		c.add(t, strconv.Quote(object), statementCase{Statement: document, Threshold: 1}, want...)
+			if accepted == 0 {
+				t.Error("nothing was acceptable, so nothing was compared")
+			}
+			c.run(t)
+		})
 	}
-	if accepted == 0 {
-		t.Error("nothing was acceptable, so nothing was compared")
+}
+
+// damage changes a text of JSON in one or two places.
+func damage(object string) string {
+	pieces := []string{`"`, `\`, `{`, `}`, `[`, `]`, `,`, `:`, ` `, "\t", `0`, `1`, `9`, `-`, `+`, `.`, `e`, `E`, `u`, `_`,
+		`null`, `true`, `\u00e9`, `\ud83c`, `\udf35`, "\x80", "\xc3", "\xe9", "\x7f", "\x00", `"":0,`, `"app":"x",`, `,"x":1`, `A`, `=`}
+	for range 1 + rand.N(2) {
+		at := 1 + rand.N(len(object)-2)
+		object = object[:at] + pieces[rand.N(len(pieces))] + object[at+rand.N(2):]
 	}
-	c.run(t)
+	return object
 }
 
 // What the options say may list a key twice; it signs once all the same.
