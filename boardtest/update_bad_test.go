@@ -631,3 +631,39 @@ func TestUpdateNoRoom(t *testing.T) {
 		}
 	})
 }
+
+// A release with a file where it has a folder, too, is refused before anything is fetched.
+func TestUpdateFileAndFolder(t *testing.T) {
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		r := newRig(t, setup{fs: fs})
+		before := r.live()
+		r.site.offerBytes([]byte(originalManifest(200, release2.with(release{"x/y": "file", "x/y-z": "another", "x/y.z/q": "q", "x/y/z": "in a folder"}))))
+		r.site.asked()
+		says(t, r.bootTo(rehearse.AtREPL).Output, "error apply_failed the release has x/y as a file and as a folder", "app one")
+		for _, name := range r.site.asked() {
+			if name != "versions.json" {
+				t.Errorf("the board asked for %s", name)
+			}
+		}
+		r.holds(before)
+	})
+}
+
+// A board that has gone to a folder below the one that it updates: the updater's own files would
+// have two names.
+func TestUpdateFromBelow(t *testing.T) {
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		r := newRig(t, setup{fs: fs, options: `dest_dir="/"`})
+		r.write("data/x", "x")
+		r.write("boot.py", "import os, settings\nos.chdir('/data')\n"+bootPy)
+		before := r.live()
+		r.site.publish(200, release2.with(release{"boot.py": bootPy + "\n"}))
+		says(t, r.bootTo(rehearse.AtREPL).Output, "error apply_failed dest_dir / has the working directory /data in it; call os.chdir('/') first")
+		got := r.live()
+		for name, sum := range before {
+			if got[name] != sum {
+				t.Errorf("%s has changed", name)
+			}
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -141,6 +142,40 @@ func TestUpdateTakesOver(t *testing.T) {
 			r.updates(release3)
 			r.isClean()
 		})
+		for _, confirmed := range []bool{false, true} {
+			t.Run(map[bool]string{false: "confirm_pending, the revert cut", true: "confirmed, the revert cut"}[confirmed], func(t *testing.T) {
+				t.Parallel()
+				main := "import app\nfrom pages.p import P\nprint('pair', app.NAME, P)\n"
+				if confirmed {
+					main += "if app.NAME == 'two': ota.confirm_update()\n"
+				}
+				r := newRig(t, setup{fs: fs, factory: now, main: main})
+				originally(r, "confirm_pending")
+				r.site.publish(100, old)
+				r.bootTo(rehearse.AtREPL)
+				r.set("", main+"if app.NAME == 'two': ota.revert_update()")
+				base := filepath.Join(t.TempDir(), "base.img")
+				if err := r.board.CopyImage(base); err != nil {
+					t.Fatal(err)
+				}
+				r.board.Log = filepath.Join(t.TempDir(), "log")
+				r.bootTo(rehearse.Reset)
+				log, err := rehearse.ReadLog(r.board.Log)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.board.Log = ""
+				for n := range log {
+					if err := r.board.ReplayTo(base, log, n, 0); err != nil {
+						t.Fatal(err)
+					}
+					said := r.run()
+					saysNot(t, said, "pair one 2", "pair two 1", "Traceback")
+					says(t, said, "pair one 1")
+					isOld(r)
+				}
+			})
+		}
 		t.Run("installing", func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, setup{fs: fs, factory: now.with(release{"pages/p.py": "P ="})}) // cut in the middle of it

@@ -2,6 +2,7 @@ package boardtest
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -269,6 +270,67 @@ func TestUpdateTrialBoots(t *testing.T) {
 			r.updates(good)
 		})
 	})
+}
+
+// A name in the wrong case is the start file all the same where the file system says so.
+func TestUpdateTrialCase(t *testing.T) {
+	for name, changes := range map[string]release{
+		"Boot.py":           {"boot.py": "", "Boot.py": "raise ValueError('broken')\n"},
+		"MAIN.PY":           {"main.py": "", "MAIN.PY": "raise ValueError('broken')\n"},
+		"Boot.py and a cut": {"boot.py": "", "Boot.py": "def boot(:\n", "Lib/Saguarota/undo.mpy": "no code"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, setup{fs: rehearse.FAT})
+			testTrial(t, r, release1.with(release{"new.py": "NEW = 2\n", "settings.py": string(r.settings())}).with(changes), 0)
+		})
+	}
+	t.Run("littlefs", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, setup{})
+		two := release2.with(release{"boot.py": "", "Boot.py": "raise ValueError('not for the firmware')\n"})
+		r.site.publish(200, two)
+		r.updates(two)
+		r.isClean()
+	})
+}
+
+// Whether a start file needs a stand-in is told by its text.
+func TestUpdateTrialCalls(t *testing.T) {
+	const call = "from saguarota import OTAUpdater\nota = OTAUpdater(\n    \"http://host/versions.json\",\n    'http://host/',\n)\nota.check_and_perform_ota()\n"
+	want := map[string]bool{
+		call:                            true,
+		"print('booting')\n" + call:     true,
+		"'One line about it.'\n" + call: true,
+		"try:\n    import saguarota\n    saguarota.OTAUpdater('m', 'b').confirm_update()\nexcept Exception:\n    pass\n": true,
+		"":                     false,
+		"import wifi\n" + call: false,
+		"\"\"\"Calls ota.check_and_perform_ota().\n\"\"\"\nimport wifi\n" + call:                      false,
+		"text = \"\"\"\nota.check_and_perform_ota()\n\"\"\"\nimport wifi\n" + call:                    false,
+		"text = 'a \\\nota.check_and_perform_ota()'\nimport wifi\n" + call:                            false,
+		"print('ota.check_and_perform_ota()')\nimport wifi\n" + call:                                  false,
+		"'ota.check_and_perform_ota()'\nimport wifi\n" + call:                                         false,
+		"print('#'); import wifi\n" + call:                                                            false,
+		"def update():\n    ota.check_and_perform_ota()\nimport wifi\nupdate()\n":                     false,
+		"if 0:\n    ota.check_and_perform_ota()\nimport wifi\n":                                       false,
+		"x = lambda: ota.check_and_perform_ota()\nimport wifi\nx()\n":                                 false,
+		"print('booting') # ota.check_and_perform_ota()\nimport wifi\n" + call:                        false,
+		"# SaguarOTA: stands in for this file until the update is confirmed or undone.\nimport sys\n": true,
+	}
+	r := newRig(t, setup{})
+	r.write("boot.py", "")
+	texts := slices.Sorted(maps.Keys(want))
+	for i, text := range texts {
+		r.write(fmt.Sprintf("text%d", i), text)
+	}
+	r.write("main.py", fmt.Sprintf("from saguarota.undo import calls\nfor i in range(%d):\n    print('text', i, calls('text%%d' %% i))\n", len(texts)))
+	said := r.bootTo(rehearse.AtREPL).Output
+	for i, text := range texts {
+		line := fmt.Sprintf("text %d %s\n", i, map[bool]string{false: "False", true: "True"}[want[text]])
+		if !strings.Contains(said, line) {
+			t.Errorf("want %q for\n%s", line, text)
+		}
+	}
 }
 
 // Boards whose boot.py does not call the updater: main.py does, or nothing is there to do it but

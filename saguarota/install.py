@@ -7,9 +7,9 @@ here is what makes every cut recoverable; each step says what a cut in it leaves
 import uos as os
 
 from .error import OTAError
-from .recover import Journal, exists, rank, remove
+from .recover import Journal, exists, remove
 from .stage import check, moves, todo
-from .undo import calls, copy, file, plan
+from .undo import _rank, calls, copy, file, plan
 
 _STAND_IN = """\
 # SaguarOTA: stands in for this file until the update is confirmed or undone.
@@ -44,6 +44,7 @@ class Installer:
         self.ota = ota
         self.folder = j.folder
         self.moves = moves(ota)
+        j.mode = "m" if self.moves else "c"
         boot = None
         self.has_main = False
         self.guard = not calls("boot.py")
@@ -52,7 +53,7 @@ class Installer:
             if self._dropped(f):
                 self.dropped = True
                 continue
-            r = rank(f[8])
+            r = _rank(j, f[8])
             if r == 3:
                 boot = f[0]
             elif r == 2:
@@ -67,7 +68,7 @@ class Installer:
         if j.target != id:
             j.tries = 0
         j.target = id
-        j.mode = "{}{:d}".format("m" if self.moves else "c", self.guard)
+        j.mode = "{}{:d}".format(j.mode[0], self.guard)
         j.left = self.ota.trial_boots
         j.timeout = self.ota.confirm_timeout_s
         if j.state is None or not self.moves:
@@ -84,7 +85,7 @@ class Installer:
             self._place_stand_ins()
         for r in (0, 1, 2):
             for f in plan(j):
-                if rank(f[8]) == r:
+                if _rank(j, f[8]) == r:
                     self._swap(f)
                     yield 0
         j.save("T")  # the commit point
@@ -109,7 +110,7 @@ class Installer:
         """Copies for what the swap does not keep by renaming. A cut: not used yet."""
         j = self.j
         for f in todo(self.folder):
-            r = rank(f[8])
+            r = _rank(j, f[8])
             if f[0] in "rd" and (not self.moves or r == 3) and not self._dropped(f):
                 copy(f[8], file(j, f[1], "o"))
                 yield 0

@@ -1,7 +1,8 @@
 """Take over a board whose last update was made by the original library.
 
 It knew one text file as its state and a tree of old files in the backup folder. Loaded
-while the journal has no entry yet, and for backups that it has no plan for.
+while the journal has no entry yet, and for backups that it has no plan for: in mode "o"
+these are being put back.
 """
 
 import uos as os
@@ -12,6 +13,8 @@ from .stage import live_path
 
 def take_over(ota, j):
     """Set the journal's state to what the original's state file says."""
+    if j.mode == "o":
+        revert(ota, j)
     j.state_file = ota.ota_state_file
     try:
         with open(j.state_file) as f:
@@ -25,6 +28,17 @@ def take_over(ota, j):
         restore(ota)
         j.save("I")
         reset()
+
+
+def revert(ota, j):
+    """Go back to the original's backups and reset; a cut is followed by the rest of it."""
+    j.mode = "o"
+    j.save("U")
+    restore(ota)
+    discard(j.folder)
+    j.mode = "-"
+    j.save("I")
+    reset()
 
 
 def restore(ota, folder=""):

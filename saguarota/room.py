@@ -2,6 +2,7 @@
 
 import uos as os
 
+from .error import OTAError
 from .recover import exists, rank, remove
 from .stage import extension, live_path, moves, no_room, refuse, space, staged_path, todo
 
@@ -13,6 +14,7 @@ def make_room(ota, id=None):
 
     id: of the release, where it is known. Returns how many bytes are left for a pack.
     """
+    _check_folder(ota.dest_dir)
     try:
         yield from _sweep(ota)
     except (OSError, ValueError) as e:
@@ -22,6 +24,16 @@ def make_room(ota, id=None):
         if len(spare(ota.backup_dir)) > 1:
             raise OSError(5)  # begin a new one
     return _check_space(ota, id)
+
+
+def _check_folder(top):
+    """Refuse to update a folder from one below: what is there would have two names."""
+    cwd = os.getcwd()
+    if top[:1] == "/" and (cwd.rstrip("/") + "/").startswith(top.rstrip("/") + "/"):
+        raise OTAError(
+            "apply_failed",
+            "dest_dir {0} has the working directory {1} in it; call os.chdir({0!r}) first".format(top, cwd),
+        )
 
 
 def _sweep(ota):
@@ -72,7 +84,15 @@ def _check_space(ota, id):
         # the plan beside the list, the stand-ins and the copies of recover and undo
         need += blocks(os.stat(ota.backup_dir + "/todo")[6]) + blocks(24 << 10)
     names = spare = 0
+    above = []  # new files whose names are the beginning of the present one's
     for f in todo(ota.backup_dir):
+        if f[0] == "a":
+            while above and not f[8].startswith(above[-1]):
+                above.pop()
+            for path in above:
+                if f[8].startswith(path + "/"):
+                    raise OTAError("apply_failed", "the release has {} as a file and as a folder".format(path))
+            above.append(f[8])
         new = int(f[3])
         names += 256  # in folders: of the new file, of its backup and of both when staged
         if f[0] in "ra" and new > 0:
@@ -106,7 +126,7 @@ def _optional(ota, f):
     path = live[len(live_path(ota, "")) :]
     return (
         f[0] == "r"
-        and not rank(live)
+        and not rank(live.lower())
         and f[1] != "manifest"
         and (
             extension(path) in ota.backup_skip_extensions

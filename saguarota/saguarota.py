@@ -87,7 +87,7 @@ class OTAUpdater:
 
     def _recover(self):
         j = start(self.backup_dir)
-        if j.state is None and exists(self.backup_dir):
+        if j.mode == "o" or j.state is None and exists(self.backup_dir):
             from .original import take_over
 
             take_over(self, j)

@@ -66,11 +66,9 @@ def revert_update(ota):
                 j.installed, j.target = j.target, j.installed
             undo_trial(j, "r")
         else:
-            from .original import restore
+            from .original import revert
 
-            restore(ota)
-            _discard(j)
-            j.save("I")
+            revert(ota, j)
         reset()
     except Exception as e:
         ota._failed(e)

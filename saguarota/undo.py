@@ -70,6 +70,11 @@ def plan(j):
                 yield f
 
 
+def _rank(j, path):
+    """rank(), also of a name in the wrong case where the file system finds it so."""
+    return rank(path if j.mode[0] == "m" else path.lower())
+
+
 def file(j, id, kind):
     """A file of the state folder; kind: n new, o old."""
     return "{}/{}.{}".format(j.folder, id, kind)
@@ -114,7 +119,8 @@ def reject(j):
 def recover(j):
     """Bring the board to a whole release, whatever the journal and the plan say."""
     if not exists(j.folder + "/plan"):
-        j.save("I")  # somebody removed the plan: there is nothing to go by
+        if j.mode != "o":  # original.py goes on with that
+            j.save("I")  # somebody removed the plan: there is nothing to go by
         return
     if j.state == "I":
         cleanup(j)
@@ -193,7 +199,7 @@ def undo(j):
     remove(folder + "/room")
     for r in (2, 1, 0) if moves else (1, 0):
         for f in plan(j):
-            if rank(f[8]) != r or f[0] == "R":
+            if _rank(j, f[8]) != r or f[0] == "R":
                 continue
             feed()
             path = f[8]
@@ -264,7 +270,7 @@ def _start_files(j, old):
     """
     want = {2: None, 3: None}  # rank -> (path, source or None for "must not exist")
     for f in plan(j):
-        r = rank(f[8])
+        r = _rank(j, f[8])
         if r > 1:
             op = f[0]
             source = None
@@ -306,24 +312,35 @@ def calls(path):
     a file may shadow a built-in module, too. Judged by the text, and rather False than
     wrong: then a stand-in guards the file.
     """
-    if path is None:
-        return False
+    # In one string, and few names: on a small heap each of them counts.
+    stops = "import\topen(\texec\t.path\t;\tdef \tclass \tlambda\tif \twhile \t\"\"\"\t'''\t\\".split("\t")
+    marks = "#\t.check_and_perform_ota(\t.confirm_update(".split("\t")
     try:
         with open(path) as f:
             for line in f:
                 if line.startswith("# SaguarOTA: stands in"):
                     return True
-                line = line.split("#")[0].strip()
-                if line[:1] in ('"', "'"):
-                    return False  # a docstring may say anything
+                line = line.strip()
+                reached = False
+                for mark in marks:
+                    i = line.find(mark)
+                    if i < 0:
+                        continue
+                    quoted = (line[:i].count('"') | line[:i].count("'")) & 1
+                    if mark != "#":
+                        reached = reached or not quoted
+                    elif quoted:
+                        return False  # or the comment begins behind it
+                    else:
+                        line = line[:i].strip()
                 if line.startswith("from saguarota import ") or line == "import saguarota":
                     line = line[21:]
-                for word in ("import", "open(", "exec", ".path", ";"):
+                for word in stops:
                     if word in line:
                         return False
-                if "check_and_perform_ota" in line or "confirm_update" in line:
+                if reached:
                     return True
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         pass
     return False
 
@@ -368,7 +385,7 @@ def boot(folder, names):
     try:
         j = start(folder)
         for f in plan(j):
-            if rank(f[8]) == 3 and f[0] in "rak":
+            if _rank(j, f[8]) == 3 and f[0] in "rak":
                 with open(file(j, f[1], "o" if f[0] == "k" else "n")) as f:
                     code = f.read()
                 exec(compile(code, "boot.py", "exec"), names)

@@ -52,7 +52,7 @@ def behind(buf):
     with open("/" + folder + "/plan") as f:
         for line in f:
             f = line.rstrip("\n").split("\t")
-            if f[-1].lstrip("/") == "boot.py" and f[0] in "rak":
+            if f[-1].lstrip("/").lower() == "boot.py" and f[0] in "rak":
                 return "%s/%s.%s" % (folder, f[1], "o" if f[0] == "k" else "n")
 
 
