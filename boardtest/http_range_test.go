@@ -68,7 +68,7 @@ body 33 b'invalid range: failed to overlap\n'`,
 			s := serveAnswer(t, tt.answer)
 			want, ops := tt.want, []op{getFrom(s.url("/"), 4), read()}
 			if want == "" {
-				want, ops = "error 206 bad answer from HOST: bad range", ops[:1]
+				want, ops = "error 206 bad answer from HOST: bad content range", ops[:1]
 			}
 			checkHTTP(t, s, want, ops...)
 			if r := s.asked(0); r == nil || r.Header.Get("Range") != "bytes=4-" {

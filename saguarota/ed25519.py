@@ -136,8 +136,11 @@ def _y(key):
 # does, doubling does not.
 
 
-def _double(x, y, z):
+def _double(p):
     """Twice a point: (x, y, z, e, h). dbl-2008-hwcd of the Explicit-Formulas Database."""
+    x = p[0]
+    y = p[1]
+    z = p[2]
     e = x * (y + y) % _P
     x *= x
     y *= y
@@ -148,9 +151,10 @@ def _double(x, y, z):
     return e * f % _P, g * h % _P, f * g % _P, e, h
 
 
-def _add(x, y, z, e, h, k, i):
+def _add(p, k, i):
     """Add an odd multiple of a point: i is 1 to 7, or 9 to 15 for -7 to -1. k: _multiples() of
     the point. add-2008-hwcd-3."""
+    x, y, z, e, h = p
     s = i > 8
     k = k[(16 - i if s else i) >> 1]
     t = e * h % _P * k[2]
@@ -168,7 +172,7 @@ def _add(x, y, z, e, h, k, i):
 
 def _multiples(x, y):
     """(y - x, y + x, 2*d*e*h, 2*z) of 1, 3, 5 and 7 times a point."""
-    p = _double(x, y, 1)
+    p = _double((x, y, 1))
     k = []
     twice = None
     for _ in range(5):
@@ -179,7 +183,7 @@ def _multiples(x, y):
             k = []
             p = x, y, 1, x, y
         elif len(k) < 4:
-            p = _add(*p, twice, 1)
+            p = _add(p, twice, 1)
     return k
 
 
@@ -240,17 +244,17 @@ def verify(key, message, signature):
 
     a = _multiples(x, ay)
     b = _multiples(_X, _Y)
-    x = e = 0
-    y = z = h = 1
+    p = 0, 1, 1, 0, 1
     for i in range(255, -1, -1):
         if i & 15 == 15:
             yield 0
-        x, y, z, e, h = _double(x, y, z)
+        p = _double(p)
         v = digits[i]
         if v & 15:
-            x, y, z, e, h = _add(x, y, z, e, h, a, v & 15)
+            p = _add(p, a, v & 15)
         if v > 15:
-            x, y, z, e, h = _add(x, y, z, e, h, b, v >> 4)
+            p = _add(p, b, v >> 4)
+    x, y, z = p[:3]
     if (y - ry * z) % _P:
         return False
     z = pow((yield from _power(z)), 32, _P) * pow(z, 11, _P) % _P  # 1 / z

@@ -14,8 +14,8 @@ The socket never blocks. So readinto() hands over what has arrived instead of wa
 buffer, and a server that drips byte by byte cannot stretch a header past the time limit. With
 .background set, getting() and ready() yield the milliseconds to wait instead of waiting.
 
-Heap is dear while this is loaded. Error texts are few and short because a string costs a board 32
-bytes besides its letters, one of up to 10 letters only about 10.
+Heap is dear while this is loaded. Error texts are few because a string costs a board 32 bytes besides
+its letters. Those of up to 10 letters cost less, but for ever: they are names, and no name is freed.
 """
 from micropython import const
 
@@ -200,7 +200,7 @@ class Client:
             self._inner = True
             size = _cut(line, ";")[0].strip()
             if not size or len(size) > 7 or size.lower().strip("0123456789abcdef"):
-                raise self._error("bad chunk")
+                raise self._error("bad chunk size")
             self._left = int(size, 16)
             if not self._left:
                 self._room = _HEAD
@@ -337,7 +337,7 @@ class Client:
             line = yield from self._line(True)
             status = _number(line[8:13].strip()) or 0
             if line[:7] != "HTTP/1." or not 99 < status < 600:
-                raise self._error("not HTTP")
+                raise self._error("this is not HTTP")
             self.status = status
             self._keep = line[7] != "0"
             self._chunked = self._inner = False
@@ -348,7 +348,7 @@ class Client:
                     break
                 name, value = _cut(line, ":")
                 if value is None or not name or " " in name or "\t" in name:
-                    raise self._error("bad header")
+                    raise self._error("bad header line")
                 name = _NAMES.find(":" + name.lower() + ":")
                 value = value.strip()
                 if name == _LOCATION:
@@ -366,26 +366,26 @@ class Client:
                 elif name == _LENGTH:
                     n = _number(value)
                     if n is None or length not in (None, n):
-                        raise self._error("bad length")
+                        raise self._error("bad content length")
                     length = n
                 elif name == _CODING:
                     if self._chunked or value.lower() != "chunked":
-                        raise self._error("encoding")
+                        raise self._error("unknown encoding")
                     self._chunked = True
                 elif name == _CONTENT:
                     if value and value.lower() != "identity":
-                        raise self._error("encoding")
+                        raise self._error("unknown encoding")
         if self._chunked and length is not None:
             length = None
             self._keep = False  # one of the two is a lie, and the next answer may be part of this
         if status == 206:
             if not start or first != start or not last or last < first or (total and total <= last):
-                raise self._error("bad range")
+                raise self._error("bad content range")
             n = last + 1 - first
             if length is None and not self._chunked:
                 length = n
             if length not in (None, n):
-                raise self._error("bad range")
+                raise self._error("bad content range")
         else:
             first = 0
             if status == 200:
@@ -415,11 +415,11 @@ class Client:
             line += part
             self.status = self.status or None
             if len(line) > _LINE:
-                raise self._error("long line")
+                raise self._error("a line is too long")
         if head:
             self._room -= len(line)
             if self._room < 0:
-                raise self._error("headers")
+                raise self._error("too many headers")
         try:
             line = line.decode()
         except ValueError:

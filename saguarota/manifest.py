@@ -113,13 +113,14 @@ class Reader:
             if not self._fill():
                 return -1
 
-    def _expect(self, chars, what):
+    def _expect(self, chars):
         c = self._peek()
         if c < 0:
             raise ManifestError("the manifest is cut short")
         if c not in chars:
-            raise ManifestError("not a manifest: {} expected at byte {}".format(
-                what, self.total - self._end + self._pos))
+            # Any one of these characters.
+            raise ManifestError("not a manifest: {!r} expected at byte {}".format(
+                chars.decode(), self.total - self._end + self._pos))
         self._pos += 1
         return c
 
@@ -237,38 +238,38 @@ class Reader:
         return None if depth or quoted else self._take(n)
 
     def _files(self):
-        self._expect(b"[", "a list of files")
+        self._expect(b"[")
         if self._peek() == 93:
             self._pos += 1
             return
         while True:
             if self._peek() != 123:
-                self._expect(b"{", "a file entry")
+                self._expect(b"{")
             d = self._object()
             if not isinstance(d, dict):
                 raise ManifestError("not a manifest: bad entry")
             yield _entry(d)
-            if self._expect(b",]", "',' or ']'") == 93:
+            if self._expect(b",]") == 93:
                 return
 
     def items(self):
         """Yield (None, entry) for each file and (key, value) for each other scalar."""
-        self._expect(b"{", "'{'")
+        self._expect(b"{")
         more = self._peek() != 125
         if not more:
             self._pos += 1
         while more:
             if self._peek() != 34:
-                self._expect(b'"', "a key")
+                self._expect(b'"')
             key = self._string()
-            self._expect(b":", "':'")
+            self._expect(b":")
             if key == "files":
                 for e in self._files():
                     yield None, e
                 yield "files", None
             else:
                 yield key, self._scalar()
-            more = self._expect(b",}", "',' or '}'") == 44
+            more = self._expect(b",}") == 44
         if self._peek() != -1:
             raise ManifestError("bytes after the end of the manifest")
 
