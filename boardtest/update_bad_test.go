@@ -184,14 +184,14 @@ var badManifests = []badCase{
 	}},
 	{name: "no version", code: "manifest_fetch_failed", message: "the manifest has no version", spoil: offerKey("version", nil)},
 	{name: "no files", code: "manifest_fetch_failed", message: "the manifest has 0 lists of files", spoil: offerKey("files", nil)},
-	{name: "files is an object", code: "manifest_fetch_failed", message: "a list of files expected", spoil: offerKey("files", map[string]any{"app.py": 1})},
-	{name: "files is text", code: "manifest_fetch_failed", message: "a list of files expected", spoil: offerKey("files", "app.py")},
+	{name: "files is an object", code: "manifest_fetch_failed", message: "'[' expected", spoil: offerKey("files", map[string]any{"app.py": 1})},
+	{name: "files is text", code: "manifest_fetch_failed", message: "'[' expected", spoil: offerKey("files", "app.py")},
 	{name: "files twice", code: "manifest_fetch_failed", message: "2 lists of files", spoil: func(r *rig) {
 		r.site.offerBytes([]byte(strings.Replace(string(r.site.manifest), `"files"`, `"files": [], "files"`, 1)))
 	}},
 	{name: "an empty manifest", code: "manifest_fetch_failed", message: "the manifest lists no files", spoil: offerKey("files", []any{})},
-	{name: "an entry is a number", code: "manifest_fetch_failed", message: "a file entry expected", spoil: offerKey("files", []any{1})},
-	{name: "an entry is a list", code: "manifest_fetch_failed", message: "a file entry expected", spoil: offerKey("files", []any{[]any{}})},
+	{name: "an entry is a number", code: "manifest_fetch_failed", message: "'{' expected", spoil: offerKey("files", []any{1})},
+	{name: "an entry is a list", code: "manifest_fetch_failed", message: "'{' expected", spoil: offerKey("files", []any{[]any{}})},
 	{name: "path is a number", code: "manifest_fetch_failed", message: "an entry has no path", spoil: offerFile("path", 7)},
 	{name: "no path", code: "manifest_fetch_failed", message: "an entry has no path", spoil: offerFile("path", nil)},
 	{name: "size is text", code: "manifest_fetch_failed", message: "size of app.py is not a whole number: '13'", spoil: offerFile("size", "13")},
