@@ -1,0 +1,186 @@
+// Package httpapi speaks HTTP for a fleet: to boards, below /ota/.
+//
+// A Server keeps in memory what decisions depend on (a fleet.Snapshot, read again
+// every second) and the boards that polled last; all else is in the store and the
+// blobs. So any number of servers can do the same work, and none has to stay.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/cactuscon/saguarota/fleet"
+	"github.com/cactuscon/saguarota/fleet/blob"
+)
+
+// Config is what a Server works with.
+type Config struct {
+	Store fleet.Store
+	Blobs blob.Store
+
+	Now    func() time.Time // usually time.Now
+	Jitter func() float64   // a random number from 0 up to 1: usually rand.Float64
+	Log    *slog.Logger
+
+	// MaxBoards is how many boards are kept in memory at most: 0 for
+	// DefaultMaxBoards. A board that is not costs a query.
+	MaxBoards int
+}
+
+// DefaultMaxBoards is how many boards are kept in memory if nothing is said.
+const DefaultMaxBoards = 250_000
+
+// A Server answers requests. Its methods are safe for concurrent use.
+type Server struct {
+	store  fleet.Store
+	blobs  blob.Store
+	now    func() time.Time
+	jitter func() float64
+	log    *slog.Logger
+
+	snapshot  atomic.Pointer[fleet.Snapshot]
+	boards    *boardCache
+	manifests *manifestCache
+	contents  *contentCache
+}
+
+// New returns a Server that knows what is in the store now.
+func New(ctx context.Context, c Config) (*Server, error) {
+	if c.MaxBoards == 0 {
+		c.MaxBoards = DefaultMaxBoards
+	}
+	s := &Server{
+		store: c.Store, blobs: c.Blobs, now: c.Now, jitter: c.Jitter, log: c.Log,
+		boards:    newBoardCache(c.MaxBoards),
+		manifests: newManifestCache(),
+		contents:  newContentCache(),
+	}
+	if err := s.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Refresh reads what has changed in the store since it was called last.
+func (s *Server) Refresh(ctx context.Context) error {
+	before := s.snapshot.Load()
+	next, err := s.store.Snapshot(ctx, before)
+	if err != nil {
+		return err
+	}
+	if next == before {
+		return nil
+	}
+	// In this order: a board that is read between the two is read again.
+	s.snapshot.Store(next)
+	if next.All {
+		s.boards.clear()
+	}
+	for _, key := range next.Changed {
+		s.boards.remove(key)
+	}
+	return nil
+}
+
+// refreshEvery is how old what a Server knows can be. Whether a board may begin is
+// judged by the store, so nothing depends on it but how soon good news arrives.
+const refreshEvery = time.Second
+
+// Run refreshes, and advances rollouts, until ctx ends. Errors are logged: the
+// database may be gone, and come back.
+func (s *Server) Run(ctx context.Context) {
+	tick := time.NewTicker(refreshEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.step(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("the fleet does not advance", "error", err)
+		}
+	}
+}
+
+func (s *Server) step(ctx context.Context) error {
+	changed, err := s.store.Advance(ctx, s.now())
+	for _, r := range changed {
+		level := slog.LevelInfo
+		if r.State == fleet.Halted {
+			level = slog.LevelWarn
+		}
+		s.log.Log(ctx, level, "rollout", "id", r.ID, "app", r.App, "channel", r.Channel, "version", r.Version,
+			"state", r.State, "share", r.Share().String(), "reason", r.Reason)
+	}
+	return errors.Join(err, s.Refresh(ctx))
+}
+
+// Handler returns what answers requests.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ota/{app}/{path...}", s.serveBoard)
+	mux.HandleFunc("GET /release/{app}/{id}/{path...}", s.serveRelease)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", s.serveReady)
+	return secure(mux)
+}
+
+// serveReady tells a load balancer whether this server can do all of its work.
+func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	if err := errors.Join(s.store.Ping(ctx), s.blobs.Ping(ctx)); err != nil {
+		s.log.Error("not ready", "error", err)
+		writeText(w, http.StatusServiceUnavailable, "not ready; the log of this server says why")
+		return
+	}
+	writeText(w, http.StatusOK, "ok")
+}
+
+// view returns the view of an application, nil if there is none.
+func (s *Server) view(app string) *fleet.View { return s.snapshot.Load().Views[app] }
+
+// secure puts on every answer the headers that all of them carry, and bounds what a
+// request can bring along.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// writeText answers with one line.
+func writeText(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, text)
+}
+
+// Timeouts of a server that speaks to boards on slow lines and to people who mean
+// it no good.
+const (
+	headerTimeout = 10 * time.Second // for the head of a request
+	idleTimeout   = 75 * time.Second // between two requests on a connection
+	maxHeader     = 8 << 10
+)
+
+// NewHTTPServer returns a server for the handler with limits on what a client can
+// take up. Long answers get more time as they get on: see patientWriter.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      patience,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong
+	}
+}
