@@ -61,7 +61,7 @@ def _load(trust, path):
         if int(crc, 16) != crc32(body) or body[:9] != b"otakeys1\t" or int(f[1]) <= trust["seq"]:
             return
         trust["seq"] = int(f[1])
-        trust["installed"] = f[7]
+        trust["installed"] = ",".join(f[7:])
         # Of the keyset that the options have, the keys may have been changed there.
         n = int(f[3])
         if n >= trust["version"]:

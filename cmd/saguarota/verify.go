@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -157,12 +158,17 @@ func explainVerify(err error, where string) error {
 		return withHint(err, "\"saguarota inspect %s\" shows who signed; check --pub and --threshold, or add what is missing with \"saguarota sign\"", where)
 	case errors.Is(err, release.ErrRoot):
 		return withHint(err, "\"saguarota keys list %s\" shows it; give all keys that boards are made with, by --pub, and their --threshold and --keyset", where)
-	case errors.Is(err, release.ErrExpired), errors.Is(err, release.ErrApp), errors.Is(err, release.ErrContent):
+	case errors.Is(err, release.ErrApp):
+		return withHint(err, "check --app: boards refuse what is for another application")
+	case errors.Is(err, release.ErrExpired), errors.Is(err, release.ErrContent):
 		return withHint(err, "build and publish it again")
 	case errors.Is(err, release.ErrSignature), errors.Is(err, release.ErrFormat), errors.Is(err, release.ErrSequence):
 		return withHint(err, "it was damaged or forged; publish it again from where it was built")
 	case errors.Is(err, fs.ErrNotExist):
 		return withHint(err, "not all of the site is there; copy or build it again")
+	}
+	if unreachable := (*url.Error)(nil); errors.As(err, &unreachable) {
+		return withHint(err, "check the address, and that the server runs; the site's URL is that of the folder with versions.json")
 	}
 	return err
 }
