@@ -30,8 +30,11 @@ func TestTrialJournalSpoilt(t *testing.T) {
 			t.Run(s.name, func(t *testing.T) {
 				t.Parallel()
 				main := "print('confirmed', ota.confirm_update())"
-				if s.state == "U" {
+				switch s.state {
+				case "U":
 					main = "pass"
+				case "I":
+					main = confirm
 				}
 				r := newRig(t, setup{fs: fs, main: main})
 				two := release2

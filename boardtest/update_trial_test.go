@@ -323,7 +323,7 @@ func TestUpdateTrialCalls(t *testing.T) {
 	for i, text := range texts {
 		r.write(fmt.Sprintf("text%d", i), text)
 	}
-	r.write("main.py", fmt.Sprintf("from saguarota.undo import calls\nfor i in range(%d):\n    print('text', i, calls('text%%d' %% i))\n", len(texts)))
+	r.write("main.py", fmt.Sprintf("from saguarota.install import calls\nfor i in range(%d):\n    print('text', i, calls('text%%d' %% i))\n", len(texts)))
 	said := r.bootTo(rehearse.AtREPL).Output
 	for i, text := range texts {
 		line := fmt.Sprintf("text %d %s\n", i, map[bool]string{false: "False", true: "True"}[want[text]])

@@ -9,7 +9,7 @@ import uos as os
 from .error import OTAError
 from .recover import Journal, exists, remove
 from .stage import check, moves, todo
-from .undo import _rank, calls, copy, file, plan
+from .undo import _rank, copy, file, plan
 
 _STAND_IN = """\
 # SaguarOTA: stands in for this file until the update is confirmed or undone.
@@ -36,6 +36,46 @@ def ensure_parent(path):
         i = path.find("/", i + 1)
 
 
+def calls(path):
+    """True where a start file reaches the updater whatever else is on the flash.
+
+    It does not if it imports or opens something first that a release may bring and break:
+    a file may shadow a built-in module, too. Judged by the text, and rather False than
+    wrong: then a stand-in guards the file.
+    """
+    # In one string, and few names: on a small heap each of them counts.
+    stops = "import\topen(\texec\t.path\t;\tdef \tclass \tlambda\tif \twhile \t\"\"\"\t'''\t\\".split("\t")
+    marks = "#\t.check_and_perform_ota(\t.confirm_update(".split("\t")
+    try:
+        with open(path) as f:
+            for line in f:
+                if line.startswith("# SaguarOTA: stands in"):
+                    return True
+                line = line.strip()
+                reached = False
+                for mark in marks:
+                    i = line.find(mark)
+                    if i < 0:
+                        continue
+                    quoted = (line[:i].count('"') | line[:i].count("'")) & 1
+                    if mark != "#":
+                        reached = reached or not quoted
+                    elif quoted:
+                        return False  # or the comment begins behind it
+                    else:
+                        line = line[:i].strip()
+                if line.startswith("from saguarota import ") or line == "import saguarota":
+                    line = line[21:]
+                for word in stops:
+                    if word in line:
+                        return False
+                if reached:
+                    return True
+    except (OSError, ValueError, TypeError):
+        pass
+    return False
+
+
 class Installer:
     """One installation of what the to-do file of a state folder lists."""
 
@@ -48,6 +88,9 @@ class Installer:
         boot = None
         self.has_main = False
         self.guard = not calls("boot.py")
+        # Where files are copied, undo has to know which boot.py finds its way to it.
+        self.reach = "" if self.guard else "o"
+        new = "boot.py"
         self.dropped = False
         for f in todo(j.folder):
             if self._dropped(f):
@@ -56,11 +99,14 @@ class Installer:
             r = _rank(j, f[8])
             if r == 3:
                 boot = f[0]
+                new = file(j, f[1], "n")
             elif r == 2:
                 self.has_main = True
             if r in (1, 3):
                 self.guard = True
         self.boot = boot
+        if not self.moves and calls(new):
+            self.reach += "n"
 
     def run(self, id):
         """A generator; ends in a reset, with the release id on trial."""
@@ -68,11 +114,11 @@ class Installer:
         if j.target != id:
             j.tries = 0
         j.target = id
-        j.mode = "{}{:d}".format(j.mode[0], self.guard)
+        j.mode = j.mode[0] + ("1" if self.guard else "0") + self.reach
         j.left = self.ota.trial_boots
         j.timeout = self.ota.confirm_timeout_s
-        if j.state is None or not self.moves:
-            # A valid slot before there is a plan; and what is staged is worth keeping.
+        if not self.moves:
+            # What is staged is worth keeping, and must be told from what a release left.
             j.save("I")
         yield from self._verify()
         yield from self._backup()
@@ -129,9 +175,9 @@ class Installer:
                 copy(source, "{}/ota_{}.{}".format(self.folder, name, source.rsplit(".", 1)[1]))
         yield 0
 
-    def _stand_in(self, name, call):
+    def _stand_in(self, name, text):
         with open(self.folder + "/" + name, "w") as f:
-            f.write(_STAND_IN.format(self.folder, call))
+            f.write(_STAND_IN.format(self.folder, text))
 
     def _write_plan(self):
         """Last before "S", so that whoever finds a plan finds the backups whole."""
@@ -152,14 +198,14 @@ class Installer:
             self._write_start_files(p)
         remove(todo_file)
 
-    def _write_start_files(self, p):
+    def _write_start_files(self, t):
         """Lines for the start files that the release leaves alone and stand-ins replace."""
         if not self.guard:
             return
         for name, listed in (("boot", self.boot), ("main", self.moves or self.has_main)):
             if not listed:
                 op = "k" if exists(name + ".py") else "x"
-                p.write("{0}\t{1}\t0\t-1\t:\t0\t0\t0\t{1}.py\n".format(op, name))
+                t.write("{0}\t{1}\t0\t-1\t:\t0\t0\t0\t{1}.py\n".format(op, name))
 
     def _reserve(self):
         """Keep room for undo: an application on trial may fill the file system."""
@@ -181,7 +227,7 @@ class Installer:
         folder = self.folder
         if self.moves:
             os.rename(folder + "/boot", "boot.py")
-        elif calls("boot.py"):
+        elif self.reach[:1] == "o":
             copy(folder + "/main", "main.py")
             copy(folder + "/boot", "boot.py")
         else:

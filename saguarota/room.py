@@ -4,7 +4,7 @@ import uos as os
 
 from .error import OTAError
 from .recover import exists, rank, remove
-from .stage import extension, live_path, moves, no_room, refuse, space, staged_path, todo
+from .stage import extension, live_path, moves, no_room, space, staged_path, todo
 
 _HOLD = 16  # names held in memory at once
 
@@ -113,7 +113,12 @@ def _check_space(ota, id):
     if need > free:
         if need - spare > free:
             if id:
-                refuse(ota, id, need * size, (need - spare) * size)
+                # For check_room: what is needed, and what it cannot do without.
+                try:
+                    with open(ota.backup_dir + "/full", "w") as f:
+                        f.write("{} {} {}".format(id, need * size, (need - spare) * size))
+                except OSError:
+                    pass  # there is not even room for that
             raise no_room(need * size, free * size)
         _drop_backups(ota)
         need -= spare

@@ -88,10 +88,11 @@ def op_for(live):
 
 
 def name_for(*what):
-    from ubinascii import hexlify
+    """40 bits of a hash, in 8 letters: with those, FAT needs one entry for a name, not three."""
     from uhashlib import sha256
 
-    return hexlify(sha256("\t".join(what)).digest())[:12].decode()
+    digest = sha256("\t".join(what)).digest()
+    return "".join(["0123456789abcdefghijklmnopqrstuv"[n & 31] for n in digest[:8]])
 
 
 def extension(path):
@@ -173,17 +174,8 @@ def space(ota):
     return st[1], st[2], st[3] if 0 <= st[3] <= st[2] else 0  # more: seen on a full littlefs
 
 
-def no_room(need, free):
-    return OTAError("apply_failed", "the update needs {} bytes and {} are free".format(need, free))
-
-
-def refuse(ota, id, need, least):
-    """Remember that a release did not fit, for check_room; least: the bytes it cannot do without."""
-    try:
-        with open(ota.backup_dir + "/full", "w") as f:
-            f.write("{} {} {}".format(id, need, least))
-    except OSError:
-        pass  # there is less than that
+def no_room(*what):
+    return OTAError("apply_failed", "the update needs {} bytes and {} are free".format(*what))
 
 
 def check_room(ota, id):

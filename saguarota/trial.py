@@ -12,7 +12,7 @@ def pending(ota, j):
 
 def confirm(j, keep):
     """The release on trial is what is installed; keep: with a way back."""
-    if j.mode[1:] == "1":
+    if j.mode[1:2] == "1":
         # boot.py is a stand-in: the journal sees its replacement through
         j.left = int(keep)
         j.save("F")

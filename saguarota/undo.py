@@ -18,36 +18,33 @@ feed = _recover.feed
 builtin = _recover.builtin
 RUN = _recover.RUN
 
-_MAX_TRIES = 5
-_MAX_BAD = 4
 
-
-def copy(src, dst):
-    """Copy a file and read it back; OSError where what was written differs."""
+def copy(path, live):
+    """Copy a file to another, and read that back; OSError where what was written differs."""
     try:
         buf = bytearray(4096)  # a FAT cluster: shorter pieces move the sector buffer
     except MemoryError:
         buf = bytearray(512)
     mv = memoryview(buf)
-    with open(src, "rb") as f, open(dst, "wb") as g:
+    with open(path, "rb") as f, open(live, "wb") as g:
         while True:
             n = f.readinto(buf)
             if not n:
                 break
             g.write(mv[:n])
             feed()
-    if not same(src, dst, buf):
-        raise OSError("read back wrong: " + dst)
+    if not same(path, live, buf):
+        raise OSError("read back wrong: " + live)
 
 
-def same(a, b, buf=None):
+def same(path, live, buf=None):
     """True where both files exist and hold the same bytes."""
     buf = memoryview(buf or bytearray(1024))
     half = len(buf) // 2
     x = buf[:half]
     y = buf[half:]
     try:
-        with open(a, "rb") as f, open(b, "rb") as g:
+        with open(path, "rb") as f, open(live, "rb") as g:
             while True:
                 n = f.readinto(x)
                 if g.readinto(y) != n or x[:n] != y[:n]:
@@ -113,7 +110,7 @@ def _word(state):
 def reject(j):
     """Remember the target as a release that must not be installed again."""
     if j.target != "-" and j.target not in j.bad:
-        j.bad = j.bad[1 - _MAX_BAD :] + [j.target]
+        j.bad = j.bad[-3:] + [j.target]
 
 
 def recover(j):
@@ -144,18 +141,18 @@ def recover(j):
     reset()
 
 
-def arm(j, seconds):
+def arm(j, timeout):
     """Reset the board after this time unless the release on trial is confirmed.
 
     The timer fires at the REPL, too, where an exception in main.py leaves a board.
     """
-    if not seconds or "timer" in RUN:
+    if not timeout or "timer" in RUN:
         return
     Timer = builtin("machine").Timer
     for id in (-1, 3, 2, 1, 0):  # a virtual one, or what an application takes last
         try:
             timer = Timer(id)
-            timer.init(period=seconds * 1000, mode=Timer.ONE_SHOT, callback=_expired)
+            timer.init(period=timeout * 1000, mode=Timer.ONE_SHOT, callback=_expired)
         except (ValueError, OSError):
             continue
         RUN["timer"] = timer
@@ -185,7 +182,7 @@ def undo_install(j):
     """Undo an installation that did not reach its trial; it may be tried again."""
     j.tries += 1
     j.why = "i"
-    if j.tries >= _MAX_TRIES:
+    if j.tries >= 5:
         reject(j)
     j.save("U")
     undo(j)
@@ -244,17 +241,17 @@ def confirmed(j, keep):
         drop(j)
 
 
-def drop(j, but=None):
-    """Give up the way back. but: a staged file that is the next update's already."""
+def drop(j, keep=None):
+    """Give up the way back. keep: a staged file that is the next update's already."""
     j.target = "-"
     j.save("I")
-    cleanup(j, but)
+    cleanup(j, keep)
 
 
-def _prune(path, depth):
-    """Remove the empty folders above path that are deeper than depth."""
+def _prune(path, index):
+    """Remove the empty folders above path that are deeper than index."""
     parts = path.split("/")
-    while len(parts) - 1 > depth:
+    while len(parts) - 1 > index:
         parts.pop()
         try:
             os.rmdir("/".join(parts))
@@ -292,7 +289,7 @@ def _start_files(j, old):
         return
     if boot and not _is(boot):
         stub = j.folder + "/main"
-        if main and exists(stub) and calls(boot[1]):
+        if main and exists(stub) and ("o" if old else "n") in j.mode[2:]:
             if not same(stub, main[0]):
                 copy(stub, main[0])
             _put(boot)
@@ -305,62 +302,22 @@ def _start_files(j, old):
         _put(main)
 
 
-def calls(path):
-    """True where a start file reaches the updater whatever else is on the flash.
-
-    It does not if it imports or opens something first that a release may bring and break:
-    a file may shadow a built-in module, too. Judged by the text, and rather False than
-    wrong: then a stand-in guards the file.
-    """
-    # In one string, and few names: on a small heap each of them counts.
-    stops = "import\topen(\texec\t.path\t;\tdef \tclass \tlambda\tif \twhile \t\"\"\"\t'''\t\\".split("\t")
-    marks = "#\t.check_and_perform_ota(\t.confirm_update(".split("\t")
-    try:
-        with open(path) as f:
-            for line in f:
-                if line.startswith("# SaguarOTA: stands in"):
-                    return True
-                line = line.strip()
-                reached = False
-                for mark in marks:
-                    i = line.find(mark)
-                    if i < 0:
-                        continue
-                    quoted = (line[:i].count('"') | line[:i].count("'")) & 1
-                    if mark != "#":
-                        reached = reached or not quoted
-                    elif quoted:
-                        return False  # or the comment begins behind it
-                    else:
-                        line = line[:i].strip()
-                if line.startswith("from saguarota import ") or line == "import saguarota":
-                    line = line[21:]
-                for word in stops:
-                    if word in line:
-                        return False
-                if reached:
-                    return True
-    except (OSError, ValueError, TypeError):
-        pass
-    return False
-
-
-def _is(item):
-    path, source = item
+def _is(what):
+    path, source = what
     if source is None:
         return not exists(path)
     return not exists(source) or same(path, source)  # it was moved there already
 
 
-def _put(item):
-    if not _is(item):
-        if item[1] is None:
-            remove(item[0])
+def _put(what):
+    if not _is(what):
+        if what[1] is None:
+            remove(what[0])
         else:
-            copy(item[1], item[0])
+            copy(what[1], what[0])
 
 
-def cleanup(j, but=None):
+def cleanup(j, keep=None):
     """Remove what an ended update left in the state folder; the plan last."""
     # Where files are moved, a confirmed release has left nothing staged; what there is
     # belongs to an installation that was cut before it began.
@@ -368,7 +325,7 @@ def cleanup(j, but=None):
     try:
         for f in plan(j):
             remove(file(j, f[1], "o"))
-            if staged and f[1] != but:
+            if staged and f[1] != keep:
                 remove(file(j, f[1], "n"))
             if f[0] == "d" and j.target == "-":
                 _prune(f[8], int(f[2]))
