@@ -330,22 +330,41 @@ func (e *encoder) encode() ([]byte, error) {
 func (p *part) choose(window int) {
 	data := p.job.data[p.start : p.start+p.size]
 	best := math.MaxInt
+	try := func(s *source, script []byte) int {
+		w := way{s, script, deflate.Size(script, window) + 6*len(s.path)}
+		p.ways = append(p.ways, w)
+		best = min(best, w.bits)
+		return w.bits
+	}
+	// A first look at all sources, and a closer one at those that may be the best.
+	type candidate struct {
+		source *source
+		script func(int) []byte
+		ways   int
+		bits   int
+	}
+	var candidates []candidate
 	for _, s := range slices.Backward(p.job.sources) {
 		// Whoever has a good base need not look at what it takes without one.
 		if s.base == NoBase && best < 2*len(data) {
 			break
 		}
-		for _, body := range scripts(data, s, p.start) {
-			w := way{s, body, deflate.Size(body, window) + 6*len(s.path)}
-			p.ways = append(p.ways, w)
-			best = min(best, w.bits)
+		script, ways := scripts(data, s, p.start)
+		candidates = append(candidates, candidate{s, script, ways, try(s, script(0))})
+	}
+	first := best
+	for _, c := range candidates {
+		if c.bits > first+first/8 {
+			continue
+		}
+		for k := 1; k < c.ways; k++ {
+			try(c.source, c.script(k))
 		}
 	}
 	slices.SortStableFunc(p.ways, func(a, b way) int { return cmp.Compare(a.bits, b.bits) })
 	p.ways = slices.CompactFunc(p.ways, func(a, b way) bool { return bytes.Equal(a.body, b.body) })
-	most := best + best/8 + 100
 	n := 1
-	for n < min(len(p.ways), 3) && p.ways[n].bits <= most {
+	for n < min(len(p.ways), 3) && p.ways[n].bits <= best+best/8+100 {
 		n++
 	}
 	p.ways = p.ways[:n]

@@ -2,12 +2,20 @@ package pack
 
 import (
 	"bytes"
+	"compress/flate"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/cactuscon/saguarota/manifest"
 )
 
 // encode makes a pack and checks that it makes new of old, byte for byte.
@@ -125,11 +133,136 @@ func pair(t testing.TB, files, lines int) (old, new *Release) {
 }
 
 func TestEncodePairs(t *testing.T) {
-	old, new := pair(t, 30, 200)
-	_, stats := encode(t, old, new, Options{})
-	t.Logf("%+v", stats)
+	old, new := pair(t, 20, 150)
+	if _, stats := encode(t, old, new, Options{}); stats.Pack*8 > stats.Raw {
+		t.Errorf("an eighth is easy, but it is %+v", stats)
+	}
 	encode(t, nil, new, Options{})
 	encode(t, new, old, Options{})
+}
+
+// A file that only moves costs next to nothing, wherever it goes.
+func TestRename(t *testing.T) {
+	text, _ := edited(5, 500)
+	files := map[string]string{"main.py": "import tool\n", "lib/tool.py": text}
+	for i := range 20 {
+		files[fmt.Sprintf("lib/other%d.py", i)] = fmt.Sprint("x = ", i, "\n")
+	}
+	old, _ := tree(t, 1, files)
+	moved := maps.Clone(files)
+	delete(moved, "lib/tool.py")
+	moved["lib/drivers/instrument.py"] = text
+	new, _ := tree(t, 1, moved)
+	data, stats := encode(t, old, new, Options{})
+	if stats.Files != 1 || len(data) >= 200 {
+		t.Errorf("%d bytes for a file that moves, %+v", len(data), stats)
+	}
+}
+
+// A file that is like another new one is made of that.
+func TestTwins(t *testing.T) {
+	a, b := edited(6, 300)
+	alone, _ := tree(t, 1, map[string]string{"a.py": a})
+	twins, _ := tree(t, 1, map[string]string{"a.py": a, "b.py": b})
+	one, _ := encode(t, nil, alone, Options{})
+	two, _ := encode(t, nil, twins, Options{})
+	if len(two)-len(one) > len(one)/3 {
+		t.Errorf("%d bytes for a file, %d for it and one that is nearly the same", len(one), len(two))
+	}
+	contents, err := Read(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := contents.Segments[len(contents.Segments)-1].Records
+	if r := last[len(last)-1]; r.Base != NewFile || r.BasePath != "a.py" {
+		t.Errorf("b.py is made of %v %q", r.Base, r.BasePath)
+	}
+}
+
+// Nothing is gained by deflating the files one by one in place of a pack, not even
+// where there is nothing to copy.
+func TestNotLargerThanDeflated(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	files := map[string]string{}
+	for i := range 12 {
+		text, _ := edited(uint64(100+i), 150)
+		files[fmt.Sprintf("m%d.py", i)] = text
+	}
+	random := make([]byte, 40_000)
+	for i := range random {
+		random[i] = byte(rng.Uint32())
+	}
+	files["noise.bin"], files["empty.py"] = string(random), ""
+	deflated := 0
+	for _, text := range files {
+		var b bytes.Buffer
+		w, err := flate.NewWriter(&b, flate.BestCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		deflated += b.Len()
+	}
+	new, _ := tree(t, 2, files)
+	old, _ := tree(t, 1, map[string]string{"m1.py": strings.Repeat("nothing like it\n", 300)})
+	for _, from := range []*Release{nil, old} {
+		data, stats := encode(t, from, new, Options{})
+		if stats.Raw == 0 || len(data)-int(stats.Manifest) > deflated {
+			t.Errorf("%d bytes, %d of them perhaps the manifest; %d deflated one by one", len(data), stats.Manifest, deflated)
+		}
+	}
+}
+
+// Releases that no pack can lead to, and files that are not what they should be.
+func TestEncodeRefuses(t *testing.T) {
+	good, files := tree(t, 1, map[string]string{"a.py": "a = 1\n", "b.py": "b = 1\n"})
+	spoilt := maps.Clone(files)
+	spoilt["a.py"] = "a = 2\n"
+	changed, _ := tree(t, 2, map[string]string{"a.py": "a = 3\n"})
+	for name, test := range map[string]struct {
+		old, new *Release
+		o        Options
+		want     error
+	}{
+		"no manifest":      {nil, memory([]byte("{}"), nil), Options{}, manifest.ErrFormat},
+		"old without one":  {memory([]byte("<html>"), nil), good, Options{}, manifest.ErrFormat},
+		"no sizes":         {nil, memory([]byte(`{"version":1,"files":[{"path":"a.py","version":1}]}`), files), Options{}, ErrManifest},
+		"not sorted":       {nil, memory([]byte(`{"version":1,"files":[`+entry("b.py")+","+entry("a.py")+`]}`), files), Options{}, ErrManifest},
+		"too large":        {nil, memory([]byte(`{"version":1,"files":[`+strings.Replace(entry("a.py"), `"size":1`, `"size":300000000`, 1)+`]}`), files), Options{}, ErrTooLarge},
+		"other content":    {nil, memory(good.Manifest, spoilt), Options{}, ErrContent},
+		"missing file":     {nil, memory(good.Manifest, nil), Options{}, fs.ErrNotExist},
+		"old has other":    {memory(good.Manifest, spoilt), changed, Options{}, ErrContent},
+		"window too small": {nil, good, Options{Window: 9}, errAny},
+		"window too large": {nil, good, Options{Window: 16}, errAny},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			_, err := Encode(t.Context(), &b, test.old, test.new, test.o)
+			if err == nil || test.want != errAny && !errors.Is(err, test.want) {
+				t.Errorf("error %v, want %v", err, test.want)
+			}
+			if b.Len() > 0 {
+				t.Errorf("%d bytes were written", b.Len())
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Encode(ctx, io.Discard, nil, good, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+var errAny = errors.New("any error")
+
+// entry is an entry of a manifest, in JSON.
+func entry(path string) string {
+	return fmt.Sprintf(`{"path":%q,"version":1,"size":1,"sha256":"%064x"}`, path, 1)
 }
 
 // The same bytes, however many processors there are.
@@ -165,5 +298,18 @@ func TestLongFile(t *testing.T) {
 	}
 	if n := len(b) / longestBytes; len(contents.Segments) < n {
 		t.Errorf("%d segments for %d bytes", len(contents.Segments), len(b))
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	old, new := pair(b, 120, 270)
+	b.ReportAllocs()
+	for b.Loop() {
+		stats, err := Encode(b.Context(), io.Discard, old, new, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(stats.Raw)
+		b.ReportMetric(float64(stats.Pack), "packbytes")
 	}
 }

@@ -21,6 +21,7 @@ type prices struct {
 	stay    float32 // the 0 for no move of the cursor
 	move    float32 // each byte of the number for a move
 
+	within  float32 // more for a piece that begins or ends within a word: whole words repeat
 	adds    bool    // whether differences are used at all
 	zero    float32 // a difference of 0
 	changed float32 // another difference
@@ -35,6 +36,8 @@ var (
 		{literal: 2.4, piece: 22, long: 6, stay: 2, move: 7},
 		{literal: 7.5, piece: 9, long: 6, stay: 2, move: 7},
 		{literal: 5, piece: 12, long: 6, stay: 2, move: 7},
+		{literal: 3.5, piece: 10, long: 6, stay: 2, move: 7, within: 20},
+		{literal: 5, piece: 8, long: 6, stay: 2, move: 7, within: 20},
 	}
 	binaryPrices = []prices{
 		{literal: 6.5, piece: 14, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
@@ -72,6 +75,10 @@ type alignment struct {
 	cost  [ways]float32 // infinite if there is none
 	run   [ways]int32   // which is the run that it is in
 	zero  bool          // the last difference was 0
+	ends  int           // where the match ends for which it was entered
+
+	least float32 // of cost
+	way   int     // that has it
 }
 
 // A run is a stretch of bytes that are made in one way on one alignment. Where it
@@ -85,18 +92,19 @@ type run struct {
 
 var infinite = float32(math.Inf(1))
 
-func (a *alignment) best() (float32, int) {
-	way := writes
-	for w := copies; w < ways; w++ {
-		if a.cost[w] < a.cost[way] {
-			way = w
-		}
+// settle notes the best of the ways.
+func (a *alignment) settle() {
+	a.least, a.way = a.cost[writes], writes
+	if a.cost[copies] < a.least {
+		a.least, a.way = a.cost[copies], copies
 	}
-	return a.cost[way], way
+	if a.cost[adds] < a.least {
+		a.least, a.way = a.cost[adds], adds
+	}
 }
 
 // mostAlignments bounds what is looked at at the same time.
-const mostAlignments = 16
+const mostAlignments = 12
 
 // A parser of scripts searches for the cheapest script. It is used again and
 // again, for its memory.
@@ -107,10 +115,11 @@ type scripter struct {
 	prices *prices
 	lit    [256]float32
 
-	live  []alignment
-	least float32
-	runs  []run
-	found []match
+	live []alignment
+	runs []run
+
+	found [][]match // what index.find said at each place, nil where it was not asked
+	pool  []match   // that found is made of
 }
 
 // parse returns the cheapest script for data, as runs from the first to the last.
@@ -127,16 +136,9 @@ func (s *scripter) parse() []run {
 		s.step(i)
 		i++
 	}
-	best := 0
-	for k := range s.live {
-		a, _ := s.live[k].best()
-		if b, _ := s.live[best].best(); a < b {
-			best = k
-		}
-	}
-	_, way := s.live[best].best()
+	last := s.live[s.best()]
 	var script []run
-	for r := s.live[best].run[way]; r >= 0; r = s.runs[r].before {
+	for r := last.run[last.way]; r >= 0; r = s.runs[r].before {
 		script = append(script, s.runs[r])
 	}
 	for l, r := 0, len(script)-1; l < r; l, r = l+1, r-1 {
@@ -147,23 +149,15 @@ func (s *scripter) parse() []run {
 
 // A long piece is skipped but for its last bytes, in which the next may begin.
 const (
-	skipFrom = 96
-	skipLeft = 32
+	skipFrom = 64
+	skipLeft = 24
 )
 
 // skip goes on with the best piece if nothing else can be better for long, and
 // returns how many bytes it went.
 func (s *scripter) skip(i int) int {
-	best := 0
-	for k := range s.live {
-		if a, _ := s.live[k].best(); k > 0 && a < s.least {
-			best, s.least = k, a
-		} else if k == 0 {
-			s.least = a
-		}
-	}
-	a := s.live[best]
-	if _, way := a.best(); way == writes {
+	a := s.live[s.best()]
+	if a.way == writes {
 		return 0
 	}
 	n := 0
@@ -179,19 +173,27 @@ func (s *scripter) skip(i int) int {
 	if a.cost[copies] < infinite && i+n-int(s.runs[a.run[copies]].from) > 64 && i-int(s.runs[a.run[copies]].from) <= 64 {
 		a.cost[copies] += s.prices.long
 	}
+	a.settle()
 	s.live = append(s.live[:0], a)
 	return n
+}
+
+// best returns which of the alignments is the cheapest so far.
+func (s *scripter) best() int {
+	best := 0
+	for k := range s.live {
+		if s.live[k].least < s.live[best].least {
+			best = k
+		}
+	}
+	return best
 }
 
 // step makes the byte at i, in all ways that may turn out to be the best.
 func (s *scripter) step(i int) {
 	p, base := s.prices, s.x.base
-	best, bestShift, bestRun := infinite, 0, int32(0)
-	for k := range s.live {
-		if c, w := s.live[k].best(); c < best {
-			best, bestShift, bestRun = c, s.live[k].shift, s.live[k].run[w]
-		}
-	}
+	a := &s.live[s.best()]
+	best, bestShift, bestRun := a.least, a.shift, a.run[a.way]
 
 	// Other alignments that could go on from here, unless this one goes on well.
 	if at := i + bestShift; at < 0 || at >= len(base) || common(base[at:], s.data[i:]) < 24 {
@@ -199,29 +201,34 @@ func (s *scripter) step(i int) {
 		if i == 0 {
 			near = s.from
 		}
-		s.found = s.x.find(s.data, i, near, s.found[:0])
-		for _, m := range s.found {
-			s.enter(m.at - i)
+		for _, m := range s.find(i, near) {
+			if worth := float32(m.length) * p.literal * 1.3; worth > p.piece+p.seek(m.at-i-bestShift) {
+				s.enter(m.at-i, i+m.length)
+			}
 		}
 		if i == 0 && s.from > 0 {
-			s.enter(s.from)
+			s.enter(s.from, 0)
 		}
 	}
 
-	limit := best + p.piece + p.seek(1<<13) + s.lit[s.data[i]]
+	limit := best + p.piece + p.seek(1<<6) + p.within + s.lit[s.data[i]]
+	within := float32(0)
+	if p.within > 0 && i > 0 && isWord(s.data[i-1]) && isWord(s.data[i]) {
+		within = p.within
+	}
 	live := s.live[:0]
 	for k := range s.live {
 		a := s.live[k]
 		at := i + a.shift
 		var next alignment
-		next.shift = a.shift
+		next.shift, next.ends = a.shift, a.ends
 		lit := s.lit[s.data[i]]
-		c, w := a.best()
+		c, w := a.least, a.way
 		next.cost = [ways]float32{infinite, infinite, infinite}
-		if a.cost[writes] <= c && c < infinite {
+		if a.cost[writes] <= c+within && c < infinite {
 			next.cost[writes], next.run[writes] = a.cost[writes]+lit, a.run[writes]
 		} else if c < infinite {
-			next.cost[writes] = c + lit
+			next.cost[writes] = c + within + lit
 			next.run[writes] = s.begin(a.run[w], i, a.shift, writes)
 		}
 		if at >= 0 && at < len(base) {
@@ -230,6 +237,7 @@ func (s *scripter) step(i int) {
 			if other := best + p.piece + p.seek(a.shift-bestShift); other < start {
 				start, from = other, bestRun
 			}
+			start += within
 			if base[at] == s.data[i] {
 				next.cost[copies], next.run[copies] = a.cost[copies], a.run[copies]
 				if next.cost[copies] < infinite && i-int(s.runs[a.run[copies]].from) == 64 {
@@ -254,17 +262,16 @@ func (s *scripter) step(i int) {
 				}
 			}
 		}
-		if c, _ := next.best(); c <= limit {
+		if next.settle(); next.least <= limit {
 			live = append(live, next)
 		}
 	}
 	s.live = live
 	for len(s.live) > mostAlignments {
 		worst := 0
-		most := float32(-1)
 		for k := range s.live {
-			if c, _ := s.live[k].best(); c > most {
-				most, worst = c, k
+			if s.prospect(k, i) > s.prospect(worst, i) {
+				worst = k
 			}
 		}
 		s.live[worst] = s.live[len(s.live)-1]
@@ -273,13 +280,37 @@ func (s *scripter) step(i int) {
 }
 
 // enter adds an alignment on which nothing was made yet.
-func (s *scripter) enter(shift int) {
+func (s *scripter) enter(shift, ends int) {
 	for k := range s.live {
 		if s.live[k].shift == shift {
+			s.live[k].ends = max(s.live[k].ends, ends)
 			return
 		}
 	}
-	s.live = append(s.live, alignment{shift: shift, cost: [ways]float32{infinite, infinite, infinite}})
+	s.live = append(s.live, alignment{shift: shift, cost: [ways]float32{infinite, infinite, infinite}, least: infinite, ends: ends})
+}
+
+// prospect returns what an alignment will have cost where its match ends, as against one
+// that has none.
+func (s *scripter) prospect(k, i int) float32 {
+	a := &s.live[k]
+	return a.least - s.prices.literal*float32(max(0, a.ends-i))
+}
+
+// find returns the matches at a place. They are looked for once, near where they are
+// first wanted, whatever the prices.
+func (s *scripter) find(i, near int) []match {
+	if s.found[i] == nil {
+		var found [mostMatches]match
+		from := len(s.pool)
+		s.pool = append(s.pool, s.x.find(s.data, i, near, found[:0])...)
+		s.found[i] = s.pool[from:len(s.pool):len(s.pool)]
+	}
+	return s.found[i]
+}
+
+func isWord(c byte) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c >= 0x80
 }
 
 func (s *scripter) begin(before int32, i, shift, way int) int32 {
@@ -287,30 +318,29 @@ func (s *scripter) begin(before int32, i, shift, way int) int32 {
 	return int32(len(s.runs) - 1)
 }
 
-// scripts returns the triples that make data of a source, in several ways. from is the
-// place of data in its file, near which its pieces are expected.
-func scripts(data []byte, from *source, at int) [][]byte {
+// scripts returns a function that returns the triples that make data of a source, in one of
+// several ways, and how many ways there are. at is the place of data in its file, near which
+// its pieces are expected.
+func scripts(data []byte, from *source, at int) (script func(k int) []byte, ways int) {
 	if len(data) == 0 {
-		return [][]byte{nil}
+		return func(int) []byte { return nil }, 1
 	}
 	if from.base == NoBase {
-		return [][]byte{appendLiteral(nil, data)}
+		return func(int) []byte { return appendLiteral(nil, data) }, 1
 	}
-	var all [][]byte
-	s := &scripter{x: from.index(), data: data, from: at}
+	s := &scripter{x: from.index(), data: data, from: at, found: make([][]match, len(data))}
 	bits := byteBits(data)
 	guesses := textPrices
 	if bytes.IndexByte(data, 0) >= 0 {
 		guesses = binaryPrices
 	}
-	for k := range guesses {
+	return func(k int) []byte {
 		s.prices = &guesses[k]
 		for b := range s.lit {
 			s.lit[b] = s.prices.literal * bits[b]
 		}
-		all = append(all, triples(s.parse(), data, from.data))
-	}
-	return all
+		return triples(s.parse(), data, from.data)
+	}, len(guesses)
 }
 
 // byteBits returns what each byte of a text costs, where the average is 1: the

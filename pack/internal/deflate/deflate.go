@@ -18,12 +18,7 @@ func Compress(dst, src []byte, window, rounds int) []byte {
 		return append(dst, 3, 0)
 	}
 	e := newEncoder(src, min(window, maxWindow), 1024)
-	best := e.compress(rounds, false)
-	if rounds > 1 {
-		if split := e.compress(rounds, true); split.bits < best.bits {
-			best = split
-		}
-	}
+	best := e.compress(rounds, rounds > 1)
 	w := writer{out: dst}
 	for i, b := range best.blocks {
 		w.block(src, b, i == len(best.blocks)-1)
@@ -37,7 +32,13 @@ func Size(src []byte, window int) int {
 		return 0
 	}
 	e := newEncoder(src, min(window, maxWindow), 32)
-	return e.compress(1, false).bits
+	var s stats
+	m := firstModel(6)
+	for range 2 {
+		s.count(src, 0, e.parse(0, len(src), m))
+		m = s.model()
+	}
+	return s.estimate()
 }
 
 // A token is a literal (length 0) or a match.
@@ -84,6 +85,16 @@ func (s *stats) add(src []byte, from int, tokens []token) {
 	}
 }
 
+// blend adds half of others to the counts.
+func (s *stats) blend(others *stats) {
+	for i, n := range others.lit {
+		s.lit[i] += n / 2
+	}
+	for i, n := range others.dist {
+		s.dist[i] += n / 2
+	}
+}
+
 // bits returns how long the symbols of s are in a code, without its header.
 func (s *stats) bits(lit, dist []uint8) int {
 	n := 0
@@ -100,13 +111,16 @@ func (s *stats) bits(lit, dist []uint8) int {
 	return n
 }
 
+// How much counts are evened out; see newTable.
+var fewSlacks, allSlacks = []int{0, 3}, []int{0, 1, 2, 3, 4, 6, 9}
+
 // best returns the shortest way to write a block with these symbols: its codes
 // (nil are the fixed ones) and the bits of it.
-func (s *stats) best() (*table, int) {
+func (s *stats) best(slacks []int) (*table, int) {
 	var t *table
 	size := s.bits(fixedLitLengths[:], fixedDistLengths[:])
-	for _, smooth := range []bool{false, true} {
-		try := newTable(s, smooth)
+	for _, slack := range slacks {
+		try := newTable(s, slack)
 		if n := try.headBits + s.bits(try.lit[:], try.dist[:]); n < size {
 			t, size = try, n
 		}
@@ -199,7 +213,7 @@ func entropy(freq []int) []float32 {
 	all := math.Log2(float64(max(total, 1)))
 	for i, n := range freq {
 		if n == 0 {
-			bits[i] = float32(all) + 1
+			bits[i] = float32(all)
 			continue
 		}
 		bits[i] = float32(all - math.Log2(float64(n)))
@@ -207,11 +221,12 @@ func entropy(freq []int) []float32 {
 	return bits
 }
 
-// firstModel is what is assumed before anything is known.
-func firstModel() *model {
+// firstModel is what is assumed before anything is known, but for the bits of a
+// literal: the more they are, the more matches there will be.
+func firstModel(literal float32) *model {
 	m := new(model)
 	for i := range m.lit {
-		m.lit[i] = 6
+		m.lit[i] = literal
 	}
 	for n := minMatch; n <= maxMatch; n++ {
 		m.length[n] = 5 + float32(lengthExtra[lengthSymbol[n]])
@@ -256,18 +271,28 @@ func (e *encoder) parse(from, to int, m *model) []token {
 // optimize returns the best block that it finds for src[from:to].
 func (e *encoder) optimize(from, to int, m *model, rounds int) block {
 	var best block
+	var before stats
 	idle := 0
-	for round := 0; round < rounds && idle < 3; round++ {
+	for round := 0; round < rounds && idle < 4; round++ {
 		tokens := e.parse(from, to, m)
 		var s stats
 		s.count(e.src, from, tokens)
-		t, size := s.best()
+		t, size := s.best(fewSlacks)
 		idle++
 		if round == 0 || size < best.bits {
 			best = block{from: from, to: to, tokens: tokens, table: t, bits: size}
 			idle = 0
 		}
+		if idle > 1 {
+			// It goes round in circles: what was before has a say.
+			s.blend(&before)
+		}
+		before = s
 		m = s.model()
+	}
+	if rounds > 1 {
+		before.count(e.src, from, best.tokens)
+		best.table, best.bits = before.best(allSlacks)
 	}
 	if stored := (to - from + 5*((to-from)/0xffff+1)) * 8; stored < best.bits {
 		best = block{from: from, to: to, stored: true, bits: stored + 8}
@@ -277,20 +302,44 @@ func (e *encoder) optimize(from, to int, m *model, rounds int) block {
 
 // compress parses the whole input, in one block or in several.
 func (e *encoder) compress(rounds int, split bool) parse {
-	if !split {
-		b := e.optimize(0, len(e.src), firstModel(), max(rounds, 2))
-		return parse{[]block{b}, b.bits}
+	whole := e.optimize(0, len(e.src), firstModel(6), max(rounds, 2))
+	if split {
+		// What was never tried looks dear, so few matches remain few, and many many.
+		if few := e.optimize(0, len(e.src), firstModel(4), rounds); few.bits < whole.bits {
+			whole = few
+		}
 	}
-	tokens := e.parse(0, len(e.src), firstModel())
-	var s stats
-	s.count(e.src, 0, tokens)
-	tokens = e.parse(0, len(e.src), s.model())
-	var p parse
+	best := parse{[]block{whole}, whole.bits}
+	if !split || whole.stored {
+		return best
+	}
+	// The better the parse, the better is seen where to cut it, and the other way round.
+	for range 3 {
+		p := e.cutAgain(best, rounds)
+		if p.bits >= best.bits {
+			break
+		}
+		best = p
+	}
+	return best
+}
+
+// cutAgain looks in the tokens of a parse for the best blocks.
+func (e *encoder) cutAgain(p parse, rounds int) parse {
+	var tokens []token
+	for _, b := range p.blocks {
+		if b.stored {
+			return p
+		}
+		tokens = append(tokens, b.tokens...)
+	}
+	var next parse
 	for _, r := range e.split(tokens) {
+		var s stats
 		s.count(e.src, r.from, tokens[r.first:r.last])
 		b := e.optimize(r.from, r.to, s.model(), rounds)
-		p.blocks = append(p.blocks, b)
-		p.bits += b.bits
+		next.blocks = append(next.blocks, b)
+		next.bits += b.bits
 	}
-	return p
+	return next
 }

@@ -146,14 +146,14 @@ type table struct {
 	headBits           int // of all this in the block's header, the 3 bits of the block left out
 }
 
-// newTable returns the best table for what occurs that often. Where smooth is
-// set, counts were evened out so that lengths repeat: shorter to write, a bit
-// longer to use.
-func newTable(s *stats, smooth bool) *table {
+// newTable returns the best table for what occurs that often. With a
+// slack, counts were evened out by about as much, so that lengths repeat: shorter to
+// write, a bit longer to use.
+func newTable(s *stats, slack int) *table {
 	lit, dist := s.lit, s.dist
-	if smooth {
-		even(lit[:])
-		even(dist[:])
+	if slack > 0 {
+		even(lit[:], slack)
+		even(dist[:], slack)
 	}
 	t := new(table)
 	codeLengths(lit[:], 15, t.lit[:])
@@ -205,21 +205,21 @@ func fill(lengths []uint8) {
 	}
 }
 
-// even replaces counts that are nearly the same by their mean, and short gaps by
-// ones, so that the code lengths make runs.
-func even(freq []int) {
+// even replaces counts that are nearly the same by their mean, so that the code
+// lengths make runs.
+func even(freq []int, slack int) {
 	n := len(freq)
 	for n > 0 && freq[n-1] == 0 {
 		n--
 	}
 	for i := 0; i < n; {
 		j, sum := i+1, freq[i]
-		limit := max(1, freq[i]/5)
+		limit := max(slack, slack*freq[i]/16)
 		for j < n && abs(freq[j]-sum/(j-i)) <= limit && (freq[j] == 0) == (freq[i] == 0) {
 			sum += freq[j]
 			j++
 		}
-		if j-i >= 4 {
+		if j-i >= 3 {
 			mean := (sum + (j-i)/2) / (j - i)
 			for k := i; k < j; k++ {
 				freq[k] = mean

@@ -9,7 +9,7 @@ type span struct {
 }
 
 // minSpan is the fewest tokens that can be worth a code of their own.
-const minSpan = 48
+const minSpan = 40
 
 // split cuts a parse where a change of codes seems worth another header.
 func (e *encoder) split(tokens []token) []span {
