@@ -1,6 +1,10 @@
 package fleet
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // A Stage is how far a board is in a rollout.
 //
@@ -34,6 +38,16 @@ func (s Stage) String() string {
 		return "unknown stage"
 	}
 	return stageNames[s]
+}
+
+// ParseStage reads the name of a stage. The error is ErrInvalid.
+func ParseStage(name string) (Stage, error) {
+	for stage, known := range stageNames {
+		if name == known {
+			return Stage(stage), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: there is no stage %q; there are %s", ErrInvalid, name, strings.Join(stageNames[:], ", "))
 }
 
 // Updating reports whether a board in this stage counts among those that are

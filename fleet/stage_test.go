@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -110,7 +111,13 @@ func TestStageNames(t *testing.T) {
 			t.Errorf("stage %d is called %q", stage, name)
 		} else {
 			seen[name] = true
+			if again, err := fleet.ParseStage(name); again != stage || err != nil {
+				t.Errorf("%q is read as %v, %v", name, again, err)
+			}
 		}
+	}
+	if _, err := fleet.ParseStage("odd"); !errors.Is(err, fleet.ErrInvalid) {
+		t.Errorf("an odd stage: %v", err)
 	}
 	if name := (fleet.TimedOut + 1).String(); name != "unknown stage" {
 		t.Errorf("a stage that there is not is called %q", name)

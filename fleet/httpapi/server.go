@@ -1,4 +1,5 @@
-// Package httpapi speaks HTTP for a fleet: to boards, below /ota/.
+// Package httpapi speaks HTTP for a fleet: to boards, below /ota/, and to people and
+// their programs, below /api/.
 //
 // A Server keeps in memory what decisions depend on (a fleet.Snapshot, read again
 // every second) and the boards that polled last; all else is in the store and the
@@ -47,6 +48,7 @@ type Server struct {
 	boards    *boardCache
 	manifests *manifestCache
 	contents  *contentCache
+	handler   http.Handler
 }
 
 // New returns a Server that knows what is in the store now.
@@ -63,7 +65,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	return s, nil
+	var err error
+	s.handler, err = s.newHandler()
+	return s, err
 }
 
 // Refresh reads what has changed in the store since it was called last.
@@ -122,13 +126,15 @@ func (s *Server) step(ctx context.Context) error {
 }
 
 // Handler returns what answers requests.
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return s.handler }
+
+func (s *Server) newHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ota/{app}/{path...}", s.serveBoard)
 	mux.HandleFunc("GET /release/{app}/{id}/{path...}", s.serveRelease)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.serveReady)
-	return secure(mux)
+	return secure(mux), s.handleAdmin(mux)
 }
 
 // serveReady tells a load balancer whether this server can do all of its work.
@@ -146,8 +152,7 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 // view returns the view of an application, nil if there is none.
 func (s *Server) view(app string) *fleet.View { return s.snapshot.Load().Views[app] }
 
-// secure puts on every answer the headers that all of them carry, and bounds what a
-// request can bring along.
+// secure puts on every answer the header that all of them carry.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
