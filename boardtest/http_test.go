@@ -44,7 +44,7 @@ func runHTTP(t *testing.T, o httpOptions, ops ...op) string {
 		options["timeout_s"] = o.timeout
 	}
 	if o.agent != "" {
-		options["user_agent"] = o.agent
+		options["name"] = o.agent
 	}
 	if o.ca != nil {
 		options["ca"] = base64.StdEncoding.EncodeToString(o.ca)

@@ -91,19 +91,19 @@ def _split(url):
     return tls, host.lower(), port, quote(target if target[:1] == "/" else "/" + target, _RESERVED)
 
 
-def _join(url, ref):
+def _join(url, path):
     # The absolute URL that a Location header means.
-    if "://" in _cut(ref, "?")[0]:
-        return ref
+    if "://" in _cut(path, "?")[0]:
+        return path
     scheme, rest = _cut(url, "://")
-    if ref[:2] == "//":
-        return scheme + ":" + ref
+    if path[:2] == "//":
+        return scheme + ":" + path
     rest = _cut(_cut(rest, "#")[0], "?")[0]
-    if ref[:1] == "/":
+    if path[:1] == "/":
         rest = _cut(rest, "/")[0]
-    elif ref[:1] != "?":
+    elif path[:1] != "?":
         rest = (rest[: max(0, rest.rfind("/"))] or rest) + "/"
-    return scheme + "://" + rest + ref
+    return scheme + "://" + rest + path
 
 
 class Client:
@@ -112,10 +112,10 @@ class Client:
 
     background = False
 
-    def __init__(self, timeout_s=5, user_agent="saguarota", ca=None):
-        self._timeout = timeout_s
-        self._agent = user_agent
-        self._ca = ca
+    def __init__(self, timeout_s=5, name="saguarota", ca=None):
+        self.timeout_s = timeout_s
+        self._name = name
+        self.ca = ca
         self._sock = self._raw = self._key = None
         self._done = True
 
@@ -149,7 +149,7 @@ class Client:
             req = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nAccept-Encoding: identity\r\n" % (
                 target,
                 name if port == (443 if tls else 80) else at,
-                self._agent,
+                self._name,
             )
             if start:
                 req += "Range: bytes=%d-\r\n" % start
@@ -268,7 +268,7 @@ class Client:
         for ai in found:
             try:
                 self._sock = self._raw = sock = socket.socket(ai[0], ai[1], ai[2])
-                sock.settimeout(0 if self.background else self._timeout)
+                sock.settimeout(0 if self.background else self.timeout_s)
                 sock.connect(ai[-1])
                 break
             except OSError as e:
@@ -301,7 +301,7 @@ class Client:
             import ssl as tls  # 1.22
         gc.collect()  # TLS wants large blocks
         ctx = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        ca = self._ca
+        ca = self.ca
         ctx.verify_mode = tls.CERT_NONE
         if ca is not None:
             ctx.verify_mode = tls.CERT_REQUIRED
@@ -426,17 +426,17 @@ class Client:
             line = "".join(map(chr, line))  # not UTF-8: Latin-1
         return line.rstrip("\r\n")
 
-    def _start(self, doing):
+    def _start(self, what):
         # Begin something that has a time limit.
-        self._doing = doing
+        self._doing = what
         self._gone = False
-        if self._timeout is not None:
+        if self.timeout_s is not None:
             # Ticks wrap around after some days.
-            self._limit = time.ticks_add(time.ticks_ms(), min(int(self._timeout * 1000), 86400000))
+            self._limit = time.ticks_add(time.ticks_ms(), min(int(self.timeout_s * 1000), 86400000))
 
     def _ms(self):
         # The time that is left; -1: no limit.
-        if self._timeout is None:
+        if self.timeout_s is None:
             return -1
         return max(0, time.ticks_diff(self._limit, time.ticks_ms()))
 
@@ -469,7 +469,7 @@ class Client:
             why = why.args[-1]
             text = "%s: %s" % (at, str(errno.errorcode.get(why, why)).strip())
             if no in (110, errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS):
-                text = "no answer from %s within %s s" % (at, self._timeout)
+                text = "no answer from %s within %s s" % (at, self.timeout_s)
             elif no == errno.ECONNREFUSED:
                 text = "connection refused by " + at
             elif no in (104, 32, -29312, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN):
