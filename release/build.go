@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/pack"
 )
 
 // BuildOptions say what a site is made of.
@@ -35,6 +36,10 @@ type BuildOptions struct {
 
 	// From are sites of releases before this one. Versions grow from theirs.
 	From []Source
+
+	// Packs, if set, also makes packs: of the whole release, and from the releases in
+	// From and in the site before.
+	Packs *pack.Options
 }
 
 // A Build is what BuildSite wrote.
@@ -44,6 +49,8 @@ type Build struct {
 	Statement *Statement
 	Document  *Document
 	Missing   int // signatures that are still needed
+	Packs     []BuiltPack
+	Notes     []string // why there is no pack from one of the releases before
 }
 
 // BuildSite makes a release of the files in a folder and writes the site of it
@@ -127,11 +134,24 @@ func BuildSite(ctx context.Context, dir string, o BuildOptions) (*Build, error) 
 		}
 		items = append(items, item{f.Path, [32]byte(sum), func() (io.ReadCloser, error) { return scanner.Open(f.Path) }})
 	}
-	items = append(items, dataItem(ManifestName, encoded), dataItem(StatementName, b.Document.Bytes()))
 	obsolete, err := obsoletePaths(ctx, own, m, o.SignatureField)
 	if err != nil {
 		return nil, err
 	}
+	if o.Packs != nil {
+		var packs []item
+		packs, b.Packs, b.Notes, err = makePacks(ctx, scanner, encoded, sources, o)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, packs...)
+	}
+	old, err := obsoletePacks(own, pack.ID(encoded), o.Packs != nil)
+	if err != nil {
+		return nil, err
+	}
+	obsolete = append(obsolete, old...)
+	items = append(items, dataItem(ManifestName, encoded), dataItem(StatementName, b.Document.Bytes()))
 	if err := publish(dir, items, obsolete); err != nil {
 		return nil, fmt.Errorf("write the site %s: %w", dir, err)
 	}

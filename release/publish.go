@@ -36,7 +36,8 @@ const stagingPrefix = ".saguarota-"
 // never misled:
 //
 //  1. keysets, which nobody asks for before a statement names them;
-//  2. files of the release, at their paths;
+//  2. files of the release, at their paths; then packs, whose names only its manifest
+//     leads to;
 //  3. the manifest;
 //  4. the statement;
 //  5. what only the old release had is removed.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/pack"
 	"github.com/cactuscon/saguarota/release"
 )
 
@@ -32,6 +33,13 @@ Versions
   Boards refuse what is older than what they have. So versions go on from the
   release in SITE and those in --from, whatever the clocks say. What did not
   change keeps its version, and building the same again changes nothing.
+
+Packs
+  A pack is one file that turns a release into the next; boards get it in one request
+  in place of every changed file. packs/FROM-TO is made from the release that was in
+  SITE and from each in --from, packs/TO for boards that have nothing. Other boards
+  download file by file. Give as many --from as there are releases that many boards
+  still have.
 
 Signing
   --key may be given several times. Without any key the statement waits for its
@@ -69,6 +77,8 @@ type buildOptions struct {
 	micropython string
 	expires     string
 	time        int64
+	noPacks     bool
+	window      int
 }
 
 func buildCommand() *cobra.Command {
@@ -96,6 +106,8 @@ func buildCommand() *cobra.Command {
 	flags.StringVar(&o.micropython, "micropython", "", "only for boards with this MicroPython or a newer one, such as 1.22")
 	flags.StringVar(&o.expires, "expires", "", "how long it may be installed, such as 90d or 36h")
 	flags.Int64Var(&o.time, "time", 0, "time of signing, in seconds since 1970")
+	flags.BoolVar(&o.noPacks, "no-packs", false, "make no packs; boards then download file by file")
+	addWindowFlag(cmd, &o.window)
 	o.sign.add(flags)
 	o.tree.add(flags)
 	// Else a fresh checkout would be a new version of every file.
@@ -154,15 +166,28 @@ func build(ctx context.Context, cmd *cobra.Command, src string, o buildOptions) 
 		}
 		from = append(from, s)
 	}
+	if err := checkWindow(o.window); err != nil {
+		return err
+	}
+	packs := &pack.Options{Window: o.window}
+	if o.noPacks {
+		packs = nil
+	}
 	b, err := release.BuildSite(ctx, o.output, release.BuildOptions{
 		Source: src, Files: files, Indent: o.tree.indent,
 		AuthKey: authKey, SignatureField: o.tree.signatureField,
-		Statement: statement, Signers: signers, From: from,
+		Statement: statement, Signers: signers, From: from, Packs: packs,
 	})
 	if err != nil {
 		return explainRelease(explainBuild(err))
 	}
 	fmt.Fprintf(stderr, "%s: %s, %s\n", o.output, describe(b.Statement), summary(b.Manifest, b.Previous))
+	for _, p := range b.Packs {
+		fmt.Fprintf(stderr, "%s: %s\n", p.Path, describePack(p.Stats))
+	}
+	for _, note := range b.Notes {
+		fmt.Fprintf(stderr, "note: %s\n", note)
+	}
 	tellSignatures(cmd, o.output, b.Document, b.Missing)
 	return nil
 }

@@ -63,6 +63,7 @@ type inspected struct {
 	Statement *inspectedStatement `json:"statement,omitempty"`
 	Keysets   []inspectedKeyset   `json:"keysets,omitempty"`
 	Manifest  *inspectedManifest  `json:"manifest,omitempty"`
+	Packs     []inspectSitePack   `json:"packs,omitempty"`
 	Pack      *inspectedPack      `json:"pack,omitempty"`
 
 	statement *release.Statement
@@ -122,6 +123,13 @@ type inspectFile struct {
 	SHA256  string `json:"sha256,omitempty"`
 }
 
+type inspectSitePack struct {
+	Path  string `json:"path"`
+	From  string `json:"from,omitempty"` // IDs of releases
+	To    string `json:"to"`
+	Bytes int64  `json:"bytes"`
+}
+
 // look reads what there is at a place.
 func look(ctx context.Context, where string) (*inspected, error) {
 	info, err := os.Stat(where)
@@ -156,6 +164,15 @@ func look(ctx context.Context, where string) (*inspected, error) {
 	}
 	for _, link := range chain {
 		found.addKeyset(link)
+	}
+	if found.Manifest != nil {
+		packs, err := release.SitePacks(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range packs {
+			found.Packs = append(found.Packs, inspectSitePack(p))
+		}
 	}
 	if found.Manifest == nil && found.Statement == nil && found.Keysets == nil {
 		return nil, withHint(fmt.Errorf("%s: %w: it has no %s", where, release.ErrNotSite, release.ManifestName), "give a site, or one of its files")
@@ -279,6 +296,9 @@ func (i *inspected) write(w *bytes.Buffer) {
 			}
 			fmt.Fprintf(&b, "  %10s  %10d  %s\n", size, f.Version, f.Path)
 		}
+	}
+	for _, p := range i.Packs {
+		fmt.Fprintf(&b, "%s: %d bytes\n", p.Path, p.Bytes)
 	}
 	w.WriteString(b.String())
 	if i.Pack != nil {

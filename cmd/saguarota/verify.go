@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cactuscon/saguarota/devserver"
+	"github.com/cactuscon/saguarota/pack"
 	"github.com/cactuscon/saguarota/release"
 )
 
@@ -27,7 +28,11 @@ the size and SHA-256 of every file. What is found is printed; the exit status is
 
 --pub, --threshold and --keyset are what boards have built in. KEY is
 a file or the Base64 itself. The other options are properties of a board; without
-them what they are compared with is not checked.`
+them what they are compared with is not checked.
+
+The packs in the site are applied, too, and what they make is compared with the
+release: the one of the whole release, and those from releases whose sites are given
+by --from.`
 
 const verifyExample = `  saguarota verify site --pub release.key.pub --app badge
   saguarota verify https://updates.example.com/badge --pub a.pub --pub b.pub --threshold 2`
@@ -38,6 +43,7 @@ type verifyOptions struct {
 	threshold int
 	keyset    int64
 	board     release.Board
+	from      []string
 }
 
 func verifyCommand() *cobra.Command {
@@ -58,6 +64,7 @@ func verifyCommand() *cobra.Command {
 	flags.StringArrayVar(&o.pubs, "pub", nil, "public key that boards have; may be given several times")
 	flags.IntVar(&o.threshold, "threshold", 1, "how many of the keys must have signed")
 	flags.Int64Var(&o.keyset, "keyset", 1, "which keyset these keys are, for boards that were made after a change of keys")
+	flags.StringArrayVar(&o.from, "from", nil, "folder or URL of the site of a release before, to check the pack from it; may be given several times")
 	flags.StringVar(&o.board.App, "app", "", "the board's application")
 	flags.StringVar(&o.board.Channel, "channel", "", "the channel that the board follows")
 	flags.StringVar(&o.board.Name, "board", "", "the board's name, or its sys.platform")
@@ -87,7 +94,11 @@ func verify(ctx context.Context, cmd *cobra.Command, where string, o verifyOptio
 	}
 	o.board.Time = time.Now().Unix()
 	report, err := release.VerifySite(ctx, src, root, o.board)
-	if writeErr := writeReport(cmd.OutOrStdout(), where, report, err == nil); writeErr != nil {
+	packs := 0
+	if err == nil {
+		packs, err = verifyPacks(ctx, src, o.from, report)
+	}
+	if writeErr := writeReport(cmd.OutOrStdout(), where, report, packs, err == nil); writeErr != nil {
 		return writeErr
 	}
 	if err != nil {
@@ -96,8 +107,24 @@ func verify(ctx context.Context, cmd *cobra.Command, where string, o verifyOptio
 	return nil
 }
 
-// writeReport prints what was found.
-func writeReport(w io.Writer, where string, r *release.Report, ok bool) error {
+// verifyPacks checks the packs of a site that is good, and adds what is odd to the
+// report.
+func verifyPacks(ctx context.Context, src release.Source, from []string, r *release.Report) (int, error) {
+	var sources []release.Source
+	for _, where := range from {
+		s, err := release.OpenSource(where)
+		if err != nil {
+			return 0, err
+		}
+		sources = append(sources, s)
+	}
+	n, notes, err := release.VerifyPacks(ctx, src, sources...)
+	r.Notes = append(r.Notes, notes...)
+	return n, err
+}
+
+// writeReport prints what was found; packs is how many of them are good.
+func writeReport(w io.Writer, where string, r *release.Report, packs int, ok bool) error {
 	var b strings.Builder
 	if s := r.Statement; s != nil {
 		fmt.Fprintf(&b, "%s: %s, version %d\n", where, describe(s), s.Version)
@@ -114,6 +141,9 @@ func writeReport(w io.Writer, where string, r *release.Report, ok bool) error {
 	}
 	if r.Manifest != nil {
 		fmt.Fprintf(&b, "%d of %s as signed, %s\n", r.Files, plural(len(r.Manifest.Files), "file"), devserver.FormatBytes(r.Bytes))
+	}
+	if packs > 0 {
+		fmt.Fprintf(&b, "packs that make just these: %d\n", packs)
 	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "note: %s\n", note)
@@ -154,6 +184,8 @@ func showTime(seconds int64) string {
 // explainVerify adds what can be done about a site that is not good.
 func explainVerify(err error, where string) error {
 	switch {
+	case errors.Is(err, pack.ErrFormat), errors.Is(err, pack.ErrBase), errors.Is(err, pack.ErrContent):
+		return withHint(err, "boards do without a bad pack, but download more; build the site again")
 	case errors.Is(err, release.ErrThreshold):
 		return withHint(err, "\"saguarota inspect %s\" shows who signed; check --pub and --threshold, or add what is missing with \"saguarota sign\"", where)
 	case errors.Is(err, release.ErrRoot):
