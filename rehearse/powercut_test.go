@@ -88,6 +88,21 @@ func TestNoPowerCutHarmsABoard(t *testing.T) {
 	})
 }
 
+// A sample of the cuts of an update by pack: while it is fetched, while files are made of it, and of
+// the recoveries, which find what is left of it.
+func TestNoPowerCutHarmsAnUpdateByPack(t *testing.T) {
+	everySystem(t, func(t *testing.T, system rehearse.FileSystem) {
+		r := rehearsal(t, releases.App(), system)
+		r.Packs, r.KeepConsoles = true, true
+		r.Torn, r.TornOnline, r.Every, r.Depth, r.Seconds = true, true, 4, 2, 60
+		report := play(t, r)
+		harmless(t, report)
+		if report.Requests > 3 || report.Downloaded >= report.ChangedBytes {
+			t.Errorf("%d requests and %d bytes for an update by pack that changes %d", report.Requests, report.Downloaded, report.ChangedBytes)
+		}
+	})
+}
+
 // A sample of the cuts of an update that replaces boot.py, main.py and the updater itself, and
 // of the recoveries from them.
 func TestNoSecondPowerCutHarmsABoard(t *testing.T) {

@@ -1,7 +1,9 @@
 package rehearse
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,15 +11,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // site serves a release to simulated boards. A board asks for the URLs that its own
 // configuration names, so a request is answered by the longest end of its path that names a
 // file of the release.
 type site struct {
-	dir      string
-	manifest []byte
-	files    map[string]bool
+	dir   string            // of the release
+	files map[string]bool   // of it
+	extra map[string][]byte // what is served besides: versions.json, packs
 
 	requests atomic.Int64
 	bytes    atomic.Int64
@@ -44,10 +47,13 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cw := &countingWriter{ResponseWriter: w, n: &s.bytes}
 	for path := r.URL.Path; path != ""; {
 		path = strings.TrimPrefix(path, "/")
-		if path == manifestName {
-			s.polled.Store(true)
-			cw.Header().Set("Content-Type", "application/json")
-			_, _ = cw.Write(s.manifest)
+		if data, ok := s.extra[path]; ok {
+			if path == manifestName {
+				s.polled.Store(true)
+			}
+			cw.Header().Set("Content-Type", "application/octet-stream")
+			cw.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(data)))
+			http.ServeContent(cw, r, path, time.Time{}, bytes.NewReader(data))
 			return
 		}
 		if s.files[path] {

@@ -2,8 +2,8 @@
 // with the power cut at every write, and compares what updates cost with what they may cost.
 //
 // By default every single cut is played, whole and torn, with the network and without, and of
-// the second cuts a sample: that takes hours. POWERCUT=quick takes samples of all, and minutes;
-// POWERCUT=all leaves nothing out, and takes days.
+// the second cuts a sample. POWERCUT=quick takes samples of both; POWERCUT=all leaves nothing out,
+// and takes days.
 package main
 
 import (
@@ -51,15 +51,15 @@ type figure struct {
 }
 
 func run(ctx context.Context, mode string) (good bool, err error) {
-	every, every2 := 1, 40
+	every, seconds := 1, 400
 	switch mode {
 	case "":
-		fmt.Println("Every single cut, and a sample of the second cuts; POWERCUT=all plays these all, POWERCUT=quick takes a sample of both.")
+		fmt.Printf("Every single cut, and about %d second cuts of each update; POWERCUT=all plays these all, POWERCUT=quick takes a sample of both.\n", seconds)
 	case "all":
-		every2 = 1
+		seconds = 0
 		fmt.Println("Every single cut and every second cut. This takes days.")
 	case "quick":
-		every, every2 = 25, 100
+		every, seconds = 25, 60
 		fmt.Println("A sample of the cuts; without POWERCUT=quick, every single cut is played.")
 	default:
 		return false, fmt.Errorf("POWERCUT=%s: want all, quick or nothing", mode)
@@ -69,13 +69,15 @@ func run(ctx context.Context, mode string) (good bool, err error) {
 		return false, err
 	}
 	var figures []figure
+	harmed := map[kind]*harm{}
 	good = true
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "release\tfile system\twrites\tcuts\told\tnew\tmixed\tstuck\tno boot.py once\tleft behind\ttime\t")
-	for _, pair := range releases.All() {
+	for _, u := range updates() {
+		pair := u.Pair
 		for _, system := range []rehearse.FileSystem{rehearse.Littlefs, rehearse.FAT} {
 			start := time.Now()
-			report, err := play(ctx, pair, system, library, every, every2)
+			report, err := play(ctx, u, system, library, every, seconds)
 			if err != nil {
 				return false, err
 			}
@@ -86,6 +88,13 @@ func run(ctx context.Context, mode string) (good bool, err error) {
 			if !report.Safe() {
 				good = false
 				explain(report)
+			}
+			for _, c := range report.Cuts {
+				k := kind{system, c.Second >= 0, c.Network}
+				if harmed[k] == nil {
+					harmed[k] = &harm{}
+				}
+				harmed[k].add(c)
 			}
 			if system != rehearse.Littlefs {
 				continue
@@ -110,14 +119,70 @@ func run(ctx context.Context, mode string) (good bool, err error) {
 		return false, err
 	}
 	fmt.Println()
+	for _, system := range []rehearse.FileSystem{rehearse.Littlefs, rehearse.FAT} {
+		for _, k := range []kind{{system, false, false}, {system, false, true}, {system, true, false}, {system, true, true}} {
+			if h := harmed[k]; h != nil {
+				figures = append(figures, figure{fmt.Sprintf("%s: mixed boards of %d", k, h.cuts), h.mixed, 0}, figure{fmt.Sprintf("%s: stuck boards of %d", k, h.cuts), h.stuck, 0})
+			}
+		}
+	}
 	for _, f := range append(figures, idle...) {
 		verdict := "ok"
 		if f.got > f.max {
 			verdict, good = "TOO MUCH", false
 		}
-		fmt.Printf("%-66s %6d of %6d  %s\n", f.what, f.got, f.max, verdict)
+		fmt.Printf("%-68s %6d of %6d  %s\n", f.what, f.got, f.max, verdict)
 	}
 	return good, nil
+}
+
+// A kind of cut.
+type kind struct {
+	system  rehearse.FileSystem
+	twice   bool // the recovery is cut, too
+	network bool
+}
+
+func (k kind) String() string {
+	text := string(k.system) + ", one cut"
+	if k.twice {
+		text = string(k.system) + ", two cuts"
+	}
+	if k.network {
+		return text + ", network on"
+	}
+	return text + ", network off"
+}
+
+// harm is what cuts did.
+type harm struct{ cuts, mixed, stuck int }
+
+func (h *harm) add(c rehearse.Cut) {
+	h.cuts++
+	switch c.Outcome {
+	case rehearse.Mixed:
+		h.mixed++
+	case rehearse.Stuck:
+		h.stuck++
+	}
+}
+
+// An update is a pair of releases, brought to the board file by file or by pack.
+type update struct {
+	releases.Pair
+	pack bool
+}
+
+func updates() []update {
+	var list []update
+	for _, pair := range releases.All() {
+		list = append(list, update{Pair: pair})
+	}
+	for _, pair := range []releases.Pair{releases.App(), releases.Core(), releases.Renamed()} {
+		pair.Name += ", by pack"
+		list = append(list, update{pair, true})
+	}
+	return list
 }
 
 func explain(report *rehearse.Report) {
@@ -133,7 +198,8 @@ func explain(report *rehearse.Report) {
 	}
 }
 
-func play(ctx context.Context, pair releases.Pair, system rehearse.FileSystem, library map[string]string, every, every2 int) (*rehearse.Report, error) {
+func play(ctx context.Context, u update, system rehearse.FileSystem, library map[string]string, every, seconds int) (*rehearse.Report, error) {
+	pair := u.Pair
 	dir, err := os.MkdirTemp("", "saguarota-powercut-")
 	if err != nil {
 		return nil, err
@@ -144,17 +210,11 @@ func play(ctx context.Context, pair releases.Pair, system rehearse.FileSystem, l
 		Old:   filepath.Join(dir, "old"), New: filepath.Join(dir, "new"),
 		Options: releases.Options(), Room: pair.Room,
 		Settle: time.Minute, // longer than any of these applications runs
-		Every:  every, Every2: every2, Depth: 2, Torn: true, TornOnline: true,
+		Packs:  u.pack,
+		Every:  every, Depth: 2, Seconds: seconds, Torn: true, TornOnline: true,
 	}
 	if system == rehearse.FAT {
 		r.Room = pair.RoomFAT
-	}
-	size := 0
-	for _, text := range pair.New {
-		size += len(text)
-	}
-	if every2 > 1 && size > 40_000 {
-		r.Every2 *= 40 // there are as many more writes in each recovery
 	}
 	if pair, err = pair.CompileLibrary(ctx); err != nil {
 		return nil, err

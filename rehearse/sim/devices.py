@@ -155,8 +155,11 @@ class Poll:
         self.real.modify(*args)
 
     def poll(self, timeout=-1):
+        # The clock does not wait, but the server is real, and a busy machine's is slow: who would wait
+        # long for an answer waits a little, and who looks again and again does, too.
+        patience = 500 if timeout >= 2000 else 20 if timeout else 1
         while True:
-            found = self.real.poll(0 if timeout == 0 or not self.watched else 20)
+            found = self.real.poll(patience if self.watched else 0)
             if found or timeout == 0:
                 return found
             advance(1000 if timeout < 0 else timeout)
