@@ -530,7 +530,8 @@ func TestFlags(t *testing.T) {
 	d := newDesk(t)
 	var help []string
 	commands := []string{"", "manifest", "serve", "rehearse", "keygen", "build", "sign", "verify", "inspect",
-		"keys init", "keys add", "keys remove", "keys rotate", "keys sign", "keys list"}
+		"keys init", "keys add", "keys remove", "keys rotate", "keys sign", "keys list",
+		"fleet serve", "fleet app add", "publish", "rollout start"}
 	for _, command := range commands {
 		args := append(strings.Fields(command), "--help")
 		out, err := d.run(t, "saguarota", args...)

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 //	mtime SECONDS PATH...   set modification times; of a folder, of all files in it
 //	mode PATH OCTAL         check a file's permissions
 //
-// and what serve_test.go describes for the server, sign_test.go for signing.
+// and what serve_test.go describes for the server, fleet_test.go for the fleet's, sign_test.go
+// for signing.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -52,6 +53,8 @@ func TestScript(t *testing.T) {
 			"mtime": scriptMTime,
 			"mode":  scriptMode,
 			"serve": scriptServe,
+			"fleet": scriptFleet,
+			"crash": scriptCrash,
 			"stop":  scriptStop,
 		},
 		RequireExplicitExec: true,

@@ -60,6 +60,7 @@ func rootCommand() *cobra.Command {
 	}
 	cmd.AddCommand(keygenCommand(), buildCommand(), signCommand(), keysCommand(), verifyCommand(), inspectCommand(), packCommand())
 	cmd.AddCommand(manifestCommand(), serveCommand(), rehearseCommand())
+	cmd.AddCommand(fleetCommand(), publishCommand(), rolloutCommand())
 	return cmd
 }
 

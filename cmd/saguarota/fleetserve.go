@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+	_ "time/tzdata" // maintenance windows have time zones, and not every system has a list
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cactuscon/saguarota/fleet"
+	"github.com/cactuscon/saguarota/fleet/blob"
+	"github.com/cactuscon/saguarota/fleet/httpapi"
+	"github.com/cactuscon/saguarota/fleet/sqlstore"
+)
+
+const fleetServeLong = `Serve releases to boards, and keep track of these.
+
+Everything is kept in the folder that --data names: the database in fleet.db, the
+files of releases in blobs/. What is missing is made. With --db and --blobs it can
+be elsewhere: then any number of servers can do the same work, behind a load
+balancer.
+
+Where there is no token yet, one with the scope "admin" is made and printed, once.
+The first line on standard output is "listening on http://HOST:PORT"; the log goes
+to standard error. Ctrl-C stops the server, after what is under way.
+
+Every option can also be given as an environment variable (--data is
+SAGUAROTA_FLEET_DATA), or as a line "data = DIR" in the file of --config. The
+command line goes before the environment, and that before the file.`
+
+const fleetServeExample = `  saguarota fleet serve --data /var/lib/saguarota
+  saguarota fleet serve --data fleet --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+  saguarota fleet serve --db postgres://fleet@db/fleet --blobs 's3://releases?endpoint=https://s3.example.com'`
+
+// fleetOptions are the options of a fleet server.
+type fleetOptions struct {
+	config    string
+	data      string
+	db        string
+	blobs     string
+	host      string
+	port      uint16
+	tlsCert   string
+	tlsKey    string
+	maxBoards int
+}
+
+func (o *fleetOptions) add(flags *pflag.FlagSet) {
+	flags.StringVar(&o.config, "config", "", "file with options, as lines \"name = value\"")
+	flags.StringVar(&o.data, "data", "", "folder for the database and the files of releases")
+	flags.StringVar(&o.db, "db", "", "database: a file for SQLite, or postgres://USER@HOST/NAME; fleet.db in --data if it is not given")
+	flags.StringVar(&o.blobs, "blobs", "", "files of releases: a folder, or s3://BUCKET/PREFIX?endpoint=URL; blobs in --data if it is not given")
+	flags.StringVar(&o.host, "host", "localhost", "address to listen on; 0.0.0.0 is every address of this machine")
+	flags.Uint16Var(&o.port, "port", 8080, "port to listen on; 0 takes a free one")
+	flags.StringVar(&o.tlsCert, "tls-cert", "", "file with the certificate, for HTTPS")
+	flags.StringVar(&o.tlsKey, "tls-key", "", "file with the certificate's private key")
+	flags.IntVar(&o.maxBoards, "max-boards-in-memory", httpapi.DefaultMaxBoards, "how many boards are kept in memory; others cost a query")
+}
+
+// complete fills in what follows from --data, and says what is missing.
+func (o *fleetOptions) complete() error {
+	if o.db == "" && o.data != "" {
+		o.db = filepath.Join(o.data, "fleet.db")
+	}
+	if o.blobs == "" && o.data != "" {
+		o.blobs = filepath.Join(o.data, "blobs")
+	}
+	switch {
+	case o.db == "" && o.blobs == "":
+		return withHint(errors.New("it is not said where to keep the fleet"), "give a folder with --data DIR")
+	case o.db == "":
+		return withHint(errors.New("it is not said where the database is"), "give --db, or a folder for all with --data DIR")
+	case o.blobs == "":
+		return withHint(errors.New("it is not said where the files of releases are"), "give --blobs, or a folder for all with --data DIR")
+	case (o.tlsCert == "") != (o.tlsKey == ""):
+		return withHint(errors.New("HTTPS takes both a certificate and its key"), "give --tls-cert and --tls-key, or neither")
+	case o.maxBoards < 1:
+		return withHint(fmt.Errorf("--max-boards-in-memory is %d", o.maxBoards), "give at least 1")
+	}
+	return nil
+}
+
+// certificate returns the certificate, nil where there is to be none.
+func (o *fleetOptions) certificate() (*tls.Config, error) {
+	if o.tlsCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("the certificate: %w", err), "both files have to be PEM, and the key that of the certificate")
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// open opens the database and the blobs.
+func (o *fleetOptions) open(ctx context.Context) (*sqlstore.Store, blob.Store, error) {
+	if o.data != "" {
+		if err := os.MkdirAll(o.data, 0o700); err != nil {
+			return nil, nil, withHint(err, "choose another folder with --data")
+		}
+	}
+	blobs, err := blob.Open(o.blobs)
+	if err != nil {
+		return nil, nil, withHint(err, "check --blobs")
+	}
+	store, err := sqlstore.Open(ctx, o.db)
+	if err != nil {
+		return nil, nil, withHint(err, "check --db, and that the database runs and can be reached")
+	}
+	return store, blobs, nil
+}
+
+func fleetServeCommand() *cobra.Command {
+	var o fleetOptions
+	cmd := &cobra.Command{
+		Use:     "serve --data DIR",
+		Short:   "Serve releases to boards, and keep track of these",
+		Long:    fleetServeLong,
+		Example: fleetServeExample,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := readSettings(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := o.complete(); err != nil {
+				return err
+			}
+			return fleetServe(cmd, o)
+		},
+	}
+	o.add(cmd.Flags())
+	return cmd
+}
+
+// shutdownTimeout is how long requests under way may take when the server stops.
+const shutdownTimeout = 15 * time.Second
+
+func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
+	ctx, forget := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer forget()
+	context.AfterFunc(ctx, forget) // whoever presses Ctrl-C twice does not want to wait
+	certificate, err := o.certificate()
+	if err != nil {
+		return err
+	}
+	store, blobs, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	server, err := httpapi.New(ctx, httpapi.Config{
+		Store: store, Blobs: blobs, Now: time.Now, Jitter: rand.Float64, Log: log, MaxBoards: o.maxBoards,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, o.host, o.port)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if certificate != nil {
+		listener, scheme = tls.NewListener(listener, certificate), "https"
+	}
+	url := scheme + "://" + net.JoinHostPort(o.host, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
+	if err := welcomeFleet(ctx, cmd.OutOrStdout(), url, server, store); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return serveUntil(ctx, server, listener, log)
+}
+
+// serveUntil serves until ctx ends, and then finishes what is under way.
+func serveUntil(ctx context.Context, server *httpapi.Server, listener net.Listener, log *slog.Logger) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Run(background)
+	}()
+	web := httpapi.NewHTTPServer(server.Handler(), log)
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(background, shutdownTimeout)
+		defer cancel()
+		stopped <- web.Shutdown(last)
+	}()
+	err := web.Serve(listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		err = <-stopped
+	}
+	stop()
+	<-done
+	return err
+}
+
+// welcomeFleet says where the server is, and makes the first token.
+func welcomeFleet(ctx context.Context, w io.Writer, url string, server *httpapi.Server, store fleet.Store) error {
+	text := fmt.Sprintf("listening on %s\nfor boards: %s/ota/APP/versions.json\nfor people: %s/api/openapi.json\n", url, url, url)
+	tokens, err := store.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	if len(tokens) == 0 {
+		secret, err := server.NewToken(ctx, fleet.Actor{Name: "start", At: time.Now()}, "first", fleet.ScopeAdmin, time.Time{})
+		if err != nil {
+			return err
+		}
+		text += fmt.Sprintf("\nThe first token, which allows everything. It is not shown again:\n\n    export SAGUAROTA_SERVER=%s\n    export SAGUAROTA_TOKEN=%s\n\n", url, secret)
+	}
+	_, err = io.WriteString(w, text+"Ctrl-C stops the server.\n")
+	return err
+}
+
+const fleetCheckLong = `Check the configuration of a fleet server, and what it needs.
+
+The options are those of "saguarota fleet serve". The database and the files of
+releases are opened as the server would, so what is missing is made, too.`
+
+func fleetCheckCommand() *cobra.Command {
+	var o fleetOptions
+	cmd := &cobra.Command{
+		Use:   "check --data DIR",
+		Short: "Check the configuration of a fleet server",
+		Long:  fleetCheckLong,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := readSettings(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := o.complete(); err != nil {
+				return err
+			}
+			return fleetCheck(cmd, o)
+		},
+	}
+	o.add(cmd.Flags())
+	return cmd
+}
+
+func fleetCheck(cmd *cobra.Command, o fleetOptions) (err error) {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	defer stop()
+	if _, err := o.certificate(); err != nil {
+		return err
+	}
+	store, blobs, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := blobs.Ping(ctx); err != nil {
+		return withHint(err, "check --blobs, and that this user may write there")
+	}
+	apps, err := store.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "database: %s\nfiles: %s\n%s\n", sqlstore.Redacted(o.db), blobs, plural(len(apps), "application"))
+	if len(apps) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "There is no application yet: saguarota fleet app add NAME --pub KEY")
+	}
+	return nil
+}

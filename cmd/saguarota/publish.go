@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cactuscon/saguarota/fleet/httpapi/api"
+	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/release"
+)
+
+const publishLong = `Upload a release to a fleet server.
+
+SITE is what "saguarota build" made, signed. The server checks all of it as a board
+does, against the public keys that the application was registered with, and refuses
+what is not newer than what it has.
+
+With --channel all boards that follow the channel are offered the release at once.
+Without it nobody is: "saguarota rollout start" brings it to them step by step.`
+
+const publishExample = `  saguarota publish site --server https://updates.example.com
+  saguarota publish site --channel beta`
+
+func publishCommand() *cobra.Command {
+	var s serverFlags
+	var channel string
+	var step bool
+	cmd := &cobra.Command{
+		Use:     "publish SITE",
+		Short:   "Upload a release to a fleet server",
+		Long:    publishLong,
+		Example: publishExample,
+		Args:    oneArgument("site", "saguarota publish SITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client()
+			if err != nil {
+				return err
+			}
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			return publish(ctx, cmd, client, args[0], channel, step)
+		},
+	}
+	s.add(cmd.Flags())
+	cmd.Flags().StringVar(&channel, "channel", "", "give the release to all boards that follow this channel, at once")
+	cmd.Flags().BoolVar(&step, "step-through", false, "no board gets past this release without having run it")
+	return cmd
+}
+
+func publish(ctx context.Context, cmd *cobra.Command, client *api.ClientWithResponses, site, channel string, step bool) error {
+	src, err := release.OpenSource(site)
+	if err != nil {
+		return err
+	}
+	statement, doc, err := release.SiteStatement(ctx, src)
+	if errors.Is(err, fs.ErrNotExist) {
+		return withHint(fmt.Errorf("%s is no signed release: %w", site, err), "make one with: saguarota build SRC -o %s --key KEY", site)
+	}
+	if err != nil {
+		return err
+	}
+	m, encoded, err := release.SiteManifest(ctx, src, "")
+	if err != nil {
+		return err
+	}
+	chain, err := release.ReadChain(ctx, src)
+	if err != nil {
+		return err
+	}
+	p := api.Publication{Statement: string(doc.Bytes()), Manifest: string(encoded), Keysets: []string{}, StepThrough: &step}
+	for _, link := range chain {
+		p.Keysets = append(p.Keysets, string(link.Document.Bytes()))
+	}
+	uploaded, err := upload(ctx, client, src, statement.App, m)
+	if err != nil {
+		return err
+	}
+	published, err := client.PublishWithResponse(ctx, statement.App, p)
+	if err := done(published, err); err != nil {
+		return fmt.Errorf("publish %s: %w", site, err)
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s version %d: published; %s, of which %d were new to the server\n", statement.App, statement.Version, plural(len(m.Files), "file"), uploaded)
+	if channel == "" {
+		fmt.Fprintf(out, "No board is offered it yet: saguarota rollout start %s --version %d\n", statement.App, statement.Version)
+		return nil
+	}
+	if err := done(client.SetChannelWithResponse(ctx, statement.App, channel, api.ChannelChange{Version: statement.Version})); err != nil {
+		return fmt.Errorf("it is published, but the channel %s keeps what it had: %w", channel, err)
+	}
+	fmt.Fprintf(out, "All boards that follow %s are offered it.\n", channel)
+	return nil
+}
+
+// upload uploads those files that the server does not have, and returns how many.
+func upload(ctx context.Context, client *api.ClientWithResponses, src release.Source, app string, m *manifest.Manifest) (int, error) {
+	paths := map[string]string{} // by SHA-256: what is twice in a release is uploaded once
+	sums := api.Sums{Sums: []string{}}
+	for _, f := range m.Files {
+		if _, twice := paths[f.SHA256]; !twice {
+			sums.Sums = append(sums.Sums, f.SHA256)
+		}
+		paths[f.SHA256] = f.Path
+	}
+	missing, err := client.MissingBlobsWithResponse(ctx, app, sums)
+	if err := done(missing, err); err != nil {
+		return 0, fmt.Errorf("ask which files are missing: %w", err)
+	}
+	for _, sum := range missing.JSON200.Sums {
+		path, ok := paths[sum]
+		if !ok {
+			return 0, fmt.Errorf("the server asks for a file with the SHA-256 %q, which the release does not have", sum)
+		}
+		data, err := readAll(ctx, src, path)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", path, err)
+		}
+		if got := sha256.Sum256(data); hex.EncodeToString(got[:]) != sum {
+			return 0, withHint(fmt.Errorf("%s is not what the manifest says", path), "build the release anew; \"saguarota verify\" tells what else is wrong")
+		}
+		if err := done(client.PutBlobWithBodyWithResponse(ctx, app, sum, "application/octet-stream", bytes.NewReader(data))); err != nil {
+			return 0, fmt.Errorf("upload %s: %w", path, err)
+		}
+	}
+	return len(missing.JSON200.Sums), nil
+}
+
+func readAll(ctx context.Context, src release.Source, path string) ([]byte, error) {
+	r, err := src.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
