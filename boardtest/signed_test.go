@@ -74,6 +74,23 @@ func TestSignedPollsKeepFewTimes(t *testing.T) {
 	})
 }
 
+// A release that was undone and is still offered costs no writes either.
+func TestSignedRejectedWritesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
+		p := newPublisher(t, setup{fs: fs, size: 2 << 20, options: trusting(1, keyA) + ", trial_boots=1", main: "pass"})
+		p.say = func(s *signed.Statement) { s.Time, s.Expires = 1_800_000_000, 4_000_000_000 }
+		p.publish(200, release2)
+		says(t, p.run()+p.run()+p.run(), "OTA: installed; restarting", "OTA: the update was not confirmed; undoing it", "error version_rejected")
+		p.say = func(s *signed.Statement) { s.Time, s.Expires = 1_800_003_600, 4_000_000_000 }
+		p.sign()
+		p.board.Log = filepath.Join(t.TempDir(), "writes")
+		says(t, p.bootTo(rehearse.AtREPL).Output, "error version_rejected")
+		if info, err := os.Stat(p.board.Log); err != nil || info.Size() != 0 {
+			t.Errorf("the board wrote to its flash: %v, %v", info, err)
+		}
+	})
+}
+
 // writes boots with nothing to do, and returns how many bytes of log the writes to the flash made.
 func (p *publisher) writes() int64 {
 	p.t.Helper()
