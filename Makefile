@@ -32,7 +32,7 @@ lib: tools ## the board's library as .mpy files, in build/mpy/saguarota
 	@for f in saguarota/*.py; do \
 		case $$f in saguarota/py3utils.py) continue ;; esac; \
 		name=$${f##*/}; \
-		$(TOOLS)/bin/mpy-cross -s "$$name" -o "build/mpy/saguarota/$${name%.py}.mpy" "$$f" || exit; \
+		$(TOOLS)/bin/mpy-cross -s "$${name%.py}" -o "build/mpy/saguarota/$${name%.py}.mpy" "$$f" || exit; \
 	done
 
 test: tools build lib check cross gotest pytest ## every check and every test

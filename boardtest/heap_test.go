@@ -14,6 +14,7 @@ import (
 // board's.
 const (
 	heapFromMpy    = 64
+	heapPack       = 66 // nobody asked for a figure: it should not grow
 	heapFromSource = 112
 )
 
@@ -150,6 +151,36 @@ func TestHeapSigned(t *testing.T) {
 				t.Errorf("it needs %d kB, want it to work on %d B", least, limit)
 			}
 		})
+	}
+}
+
+// The same for an update by a pack, signed and unsigned. The site has nothing but the manifest, the
+// statement and the pack, so nothing else can have helped.
+func TestHeapPack(t *testing.T) {
+	for _, fs := range []rehearse.FileSystem{rehearse.Littlefs, rehearse.FAT} {
+		for _, isSigned := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, signed %v", fs, isSigned), func(t *testing.T) {
+				t.Parallel()
+				options := ""
+				if isSigned {
+					options = ", " + trusting(1, keyA)
+				}
+				r := newRig(t, setup{fs: fs, factory: ten("one")})
+				old := r.site.manifest
+				r = heapRig(t, heapCase{fs: fs, from: ten("one"), to: ten("two"), options: options})
+				name := r.site.pack(old, ten("one"), ten("two"))
+				r.site.serve(release{name: r.site.files[name]})
+				if isSigned {
+					(&publisher{rig: r, keyset: 1, signers: []signed.PrivateKey{keyA}, chain: release{}}).sign()
+				}
+				least := smallestHeap(t, r)
+				_, heap := installs(t, r, least)
+				t.Logf("%d kB is enough; of it, the simulation takes %d B and the file system %d B", least, heap.Sim, heap.FileSystem)
+				if limit := heapPack<<10 + heap.Sim; least > (limit+1023)>>10 {
+					t.Errorf("it needs %d kB, want it to work on %d B", least, limit)
+				}
+			})
+		}
 	}
 }
 

@@ -106,19 +106,19 @@ func TestPackFallback(t *testing.T) {
 		do         func(r *rig, pack string)
 	}{
 		{"none", "event pack_failed error=", func(r *rig, pack string) { delete(r.site.files, pack) }},
-		{"empty", "pack_failed error=bad pack: not a pack", func(r *rig, pack string) { r.site.files[pack] = "" }},
-		{"a page", "pack_failed error=bad pack: not a pack", func(r *rig, pack string) { r.site.files[pack] = "<html>log in first</html>" }},
-		{"cut", "pack_failed error=bad pack: cut short", func(r *rig, pack string) {
+		{"empty", "pack_failed error=not a pack", func(r *rig, pack string) { r.site.files[pack] = "" }},
+		{"a page", "pack_failed error=not a pack", func(r *rig, pack string) { r.site.files[pack] = "<html>log in first</html>" }},
+		{"cut", "pack_failed error=cut short", func(r *rig, pack string) {
 			r.site.files[pack] = r.site.files[pack][:len(r.site.files[pack])/2]
 		}},
-		{"damaged", "pack_failed error=bad pack: ", func(r *rig, pack string) {
+		{"damaged", "pack_failed error=", func(r *rig, pack string) {
 			data := []byte(r.site.files[pack])
 			for i := 20; i < len(data); i += 20 {
 				data[i] ^= 0x55
 			}
 			r.site.files[pack] = string(data)
 		}},
-		{"of another release", "pack_failed error=the pack is of another release", func(r *rig, pack string) {
+		{"of another release", "pack_failed error=it is of another release", func(r *rig, pack string) {
 			before, current := r.site.manifest, r.site.current
 			files := r.site.files
 			r.site.publish(150, six("one and a half"))

@@ -58,7 +58,7 @@ func TestUpdateEmptyBoard(t *testing.T) {
 // those of one that fails.
 func TestUpdateEvents(t *testing.T) {
 	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
-		r := newRig(t, setup{fs: fs, options: `delete_files_not_in_manifest_policy="custom_extensions", delete_files_not_in_manifest_extensions=["py"]`})
+		r := newRig(t, setup{fs: fs, options: `packs=False, delete_files_not_in_manifest_policy="custom_extensions", delete_files_not_in_manifest_extensions=["py"]`})
 		r.site.publish(200, release2)
 		url := r.site.server.URL + "/ota/"
 		check := func(said string, want ...string) {
@@ -91,7 +91,7 @@ func TestUpdateEvents(t *testing.T) {
 		r.run()
 		check(r.bootTo(rehearse.AtREPL).Output, "update_start mode=manifest")
 
-		r.set("", "")
+		r.set("packs=False", "")
 		r.site.publish(300, release3)
 		r.site.serve(release3.with(release{"app.py": release3["app.py"] + "#"}))
 		said := r.bootTo(rehearse.AtREPL).Output

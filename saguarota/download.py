@@ -121,6 +121,8 @@ def _stream(ota, c, url, staged, size, etag, buf):
 
                 raise HTTPError("{} is longer than the {} bytes expected".format(url, size))
             out.write(mv[:k])
+            if n >> 13 != (n - k) >> 13 and size >= 0:
+                emit(ota, "download_progress", {"url": url, "bytes": n, "total": size})
             yield 0
 
 

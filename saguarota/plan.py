@@ -30,17 +30,17 @@ def open_manifest(ota, buf=None):
     return m
 
 
-def release(ota, j, id, bufs):
+def release(ota, j, id, link):
     """Compare the fetched manifest with the installed one and the files on the board."""
     check_rejected(j, id)
     try:
-        m = open_manifest(ota, bufs[0])
+        m = open_manifest(ota, link.hole)
         if str(m.version) != id.split(".")[1]:
             raise ManifestError("the manifest is of version {}, not as announced".format(m.version))
         if ota.public_keys and ota.app and m.app not in (None, ota.app):
             raise OTAError("manifest_mismatch", "the manifest is for " + str(m.app))
         with open(ota.backup_dir + "/todo", "w") as t:
-            yield from _changes(ota, m, t, bufs[1])
+            yield from _changes(ota, m, t, bytearray(1 << 10))
             try:
                 yield from _extras(ota, m, t)
             except (OSError, ValueError) as e:

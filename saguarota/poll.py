@@ -7,23 +7,23 @@ from .stage import check_room, make_folder, sha256_of, staged_path
 from .update import Link, again, check_rejected, get
 
 
-def fetch(ota, j, link, buf):
+def fetch(ota, j, link):
     """Fetch the manifest if its version is greater than the installed one's.
 
     Returns (release id, None), or None where there is nothing newer.
     """
-    above = -1 if ota.force_update else version(ota.local_manifest_file, buf)
+    above = -1 if ota.force_update else version(ota.local_manifest_file, link.hole)
     try:
-        id = yield from again(ota, link.client(), "manifest_fetch_failed", _read, above, j, buf)
+        id = yield from again(ota, link.client(), "manifest_fetch_failed", _read, above, j, link)
     except ManifestError as e:
         raise OTAError("manifest_fetch_failed", str(e))
     return id and (id, None)
 
 
-def _read(ota, c, above, j, buf):
+def _read(ota, c, above, j, link):
     yield from get(c, ota.manifest_url)
     yield from c.ready()
-    r = Reader(c.readinto, ota.max_manifest_bytes, buf)
+    r = Reader(c.readinto, ota.max_manifest_bytes, link.hole)
     found = None
     try:
         for key, v in r.items():
@@ -51,7 +51,7 @@ def _read(ota, c, above, j, buf):
         # The version came late: what was read is gone, so read it again.
         make_folder(ota)
         yield from get(c, ota.manifest_url)
-        r = Reader(c.readinto, ota.max_manifest_bytes, buf)
+        r = Reader(c.readinto, ota.max_manifest_bytes, link.hole)
         with open(staged_path(ota, "manifest"), "wb") as r.spool:
             for _ in r.items():
                 yield 0
@@ -99,11 +99,13 @@ def _fetch_dict(ota):
 
 def _stage(ota, link):
     if ota.public_keys:
-        from .pinned import manifest
+        from .pinned import fetch as fetch_pinned
+        from .pinned import right
         from .signed import fetch as fetch_signed
 
-        id, pin = yield from fetch_signed(ota, None, link)
-        yield from manifest(ota, link, None, pin)
+        _, pin = yield from fetch_signed(ota, None, link)
+        if not right(ota, pin):
+            yield from again(ota, link.client(), "manifest_fetch_failed", fetch_pinned, pin)
         return
     c = link.client()
     yield from get(c, ota.manifest_url)

@@ -44,7 +44,7 @@ def _load(module, name, *args):
         return f(*args)
     finally:
         f = None
-        _forget(module)
+        _forget(module, over=False)
 
 
 def _file(ota, link, code, url, limit):

@@ -8,7 +8,7 @@ import uos as os
 
 from .pack import PackError, Unpacker
 from .recover import remove
-from .stage import check, live_path, staged_path, todo
+from .stage import check, live_path, pack_sums, staged_path, todo
 
 
 def _size(path):
@@ -25,38 +25,46 @@ def _open(path):
         return None  # changed or removed on this board
 
 
-class _ManifestOnly:
+class _Manifest:
     """Takes the new manifest out of a pack."""
 
-    def __init__(self, ota, size):
+    def __init__(self, ota, link, pin):
         self._ota = ota
-        self._path = staged_path(ota, "manifest")
-        self._size = size
+        self._link = link
+        self._size = pin["size"]
+        self.path = staged_path(ota, "manifest")
         self.done = False
 
+    def close(self):
+        pass
+
     def has(self, last, end):
+        self._link.hole = None  # what follows wants as much memory in one piece
         return self.done
 
     def begin(self, index, start, size):
         if index or self.done:
             self.done = True
             return None
-        if start + size > self._size or (start and start != _size(self._path)):
-            raise PackError("of another release")
-        return open(self._path, "ab" if start else "wb")
+        if start + size > self._size or (start and start != _size(self.path)):
+            raise PackError("it is of another release")
+        return open(self.path, "ab" if start else "wb")
 
     def base(self, index, kind, path):
         return _open(self._ota.local_manifest_file) if kind == 2 else None
 
     def end(self, index, whole):
-        self.done = _size(self._path) == self._size
+        self.done = _size(self.path) == self._size
 
 
 class _Files:
     """Takes out of a pack what the to-do list names."""
 
-    def __init__(self, ota):
+    done = False
+
+    def __init__(self, ota, link):
         self._ota = ota
+        self._link = link
         self._todo = open(ota.backup_dir + "/todo", "rb")
         self._next()
 
@@ -75,6 +83,7 @@ class _Files:
                 return
 
     def has(self, last, end):
+        self._link.hole = None
         at = self._at
         while self._line and self._index <= last:
             f = self._line
@@ -124,23 +133,22 @@ def _most(ota):
     return min(st[1] * st[2], 0x3FFFFFFF)
 
 
-def manifest(ota, path, at, size):
-    """Stage the manifest of the pack that lies in a file from an offset on; size: the manifest's."""
-    with open(path, "rb") as f:
+def unpack(ota, link, at, pin):
+    """Stage the manifest of a spooled pack, which has to have a pin; or, without, its files.
+
+    at: where the pack begins in its file.
+    """
+    with open(ota.backup_dir + "/pack", "rb") as f:
         f.seek(at)
-        target = _ManifestOnly(ota, size)
-        for _ in Unpacker(f, target, _most(ota)).run():
-            if target.done:
-                break
-            yield 0
-
-
-def files(ota, path, at):
-    """Stage the files of the pack that lies in a file from an offset on."""
-    target = _Files(ota)
-    try:
-        with open(path, "rb") as f:
-            f.seek(at)
-            yield from Unpacker(f, target, _most(ota)).run()
-    finally:
-        target.close()
+        target = _Manifest(ota, link, pin) if pin else _Files(ota, link)
+        try:
+            for _ in Unpacker(f, target, _most(ota)).run():
+                if target.done:
+                    break
+                yield 0
+        finally:
+            target.close()
+    if not pin:
+        remove(ota.backup_dir + "/pack")
+    elif not check(target.path, pin["size"], pack_sums("", pin["sha256"]), bytearray(512)):
+        raise PackError("it is of another release")

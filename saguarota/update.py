@@ -38,6 +38,11 @@ def _install(ota, j):
 
 def _guarded(ota, j, steps):
     # Whatever goes wrong leaves the installed release, and an OTAError.
+    import gc
+
+    # Garbage that is left lying cuts the heap to pieces, and code is loaded into these.
+    threshold = gc.threshold()
+    gc.threshold(4 << 10)
     try:
         value = yield from steps
         return value
@@ -60,6 +65,8 @@ def _guarded(ota, j, steps):
     except Exception:
         _undo(j)
         raise
+    finally:
+        gc.threshold(threshold)
 
 
 def _mode(ota):
@@ -109,39 +116,38 @@ def _update(ota, j):
 
 def _release(ota, j, link):
     """Find out what the next release changes, and stage what a pack has of it; returns its id."""
-    # For two manifests at once, taken before code has cut the heap to pieces.
-    bufs = (bytearray(1024), bytearray(1024))
+    link.hole = bytearray(1 << 10)
     if ota.public_keys:
         from .signed import fetch
     else:
         from .poll import fetch
-    found = yield from fetch(ota, j, link, bufs[0])
+    found = yield from fetch(ota, j, link)
     fetch = None
-    _forget("signed", "poll")
+    _forget("signed", "poll", "manifest")
     if found is None:
         return None
     id, pin = found
     link.park()
     if pin:
         check_room(ota, id)
-        from .pinned import manifest
+    from .packs import begin
 
-        yield from manifest(ota, link, id, pin)
-        manifest = None
-        link.park()
-        _forget("pinned", "spool")
+    yield from begin(ota, link, id, pin)
+    begin = None
+    _forget("packs")
+    link.hole = bytearray(1 << 10)
     from .plan import release
 
-    yield from release(ota, j, id, bufs)
-    release = bufs = None
+    yield from release(ota, j, id, link)
+    release = link.hole = None
     _forget("plan", "compare", "manifest", "trust")
     room = yield from _room(ota, j, id)
     if link.packs:
-        from .spool import take
+        from .packs import files
 
-        yield from take(ota, link, id, room)
-        take = None
-        _forget("spool")
+        yield from files(ota, link, id, room)
+        files = None
+        _forget("packs")
     return id
 
 
@@ -192,6 +198,7 @@ class Link:
         self._client = None
         self._kept = {}
         self.packs = ota.packs  # False once one of this update was of no use
+        self.hole = None
 
     def client(self):
         if not self._client:
@@ -222,15 +229,21 @@ class Link:
         self._kept = {}
 
 
-def _forget(*names):
-    """Unload modules of this package, so that their memory serves the next step."""
+def _forget(*names, over=True):
+    """Unload modules of this package, so that their memory serves the next step.
+
+    over: none of their code is running.
+    """
     import gc
     import sys
 
     package = __name__.rsplit(".", 1)[0]
     for name in names:
-        sys.modules.pop(package + "." + name, None)
+        module = sys.modules.pop(package + "." + name, None)
         sys.modules[package].__dict__.pop(name, None)
+        if module and over:
+            # What looks like a reference on the stack must not keep all of it.
+            module.__dict__.clear()
     gc.collect()
 
 

@@ -17,7 +17,7 @@ import saguarota.unpack
 from saguarota import OTAUpdater
 from saguarota.error import OTAError
 from saguarota.pack import PackError
-from saguarota.stage import check, pack_sums, staged_path, todo
+from saguarota.stage import check, staged_path, todo
 
 plan = sys.modules["saguarota.plan"]
 unpack = sys.modules["saguarota.unpack"]
@@ -39,6 +39,10 @@ class NoJournal:
     bad = ()
 
 
+class Link:
+    hole = None
+
+
 def drain(steps):
     for _ in steps:
         pass
@@ -50,12 +54,12 @@ def judge(job):
     buf = bytearray(512)
     try:
         os.mkdir(ota.backup_dir)
-        drain(unpack.manifest(ota, job["pack"], 0, job["size"]))
-        if not check(staged_path(ota, "manifest"), job["size"], pack_sums("", job["sha256"]), buf):
-            return "release"
+        with real_open(job["pack"], "rb") as f, real_open(ota.backup_dir + "/pack", "wb") as g:
+            g.write(f.read())
+        drain(unpack.unpack(ota, Link, 0, job))
         id = "{}.{}".format(job["sha256"][:16], job["version"])
-        drain(plan.release(ota, NoJournal, id, (bytearray(1024), bytearray(1024))))
-        drain(unpack.files(ota, job["pack"], 0))
+        drain(plan.release(ota, NoJournal, id, Link))
+        drain(unpack.unpack(ota, Link, 0, None))
     except PackError as e:
         return "format: {}".format(e)
     except OTAError as e:

@@ -149,10 +149,10 @@ func FindCross(ctx context.Context) (*Cross, error) {
 	return found, err
 }
 
-// Compile compiles the source file src to dst. The file's base name, not its path on the
+// Compile compiles the source file src to dst. The name of its module, not its path on the
 // host, is what the board's tracebacks will show, so the result depends on nothing else.
 func (c *Cross) Compile(ctx context.Context, src, dst string) error {
-	if _, err := output(ctx, c.Path, "-s", filepath.Base(src), "-o", dst, src); err != nil {
+	if _, err := output(ctx, c.Path, "-s", strings.TrimSuffix(filepath.Base(src), ".py"), "-o", dst, src); err != nil {
 		return fmt.Errorf("compile %s: %w", src, err)
 	}
 	return nil
