@@ -27,13 +27,15 @@ func FuzzHandler(f *testing.F) {
 		"http://h/ota/../secret.py", "*", "//ota/main.py", "/ota/lib%2fbadge.mpy", "/ota/%ff", "/ota/C:/secret.py",
 		"/ota/main.py?../secret.py", "/ota/main.py#x", "/ota/100%25%20a&b.py", "/ota/" + strings.Repeat("../", 30) + "etc/passwd",
 	} {
-		f.Add("GET", target, "")
-		f.Add("HEAD", target, "bytes=1-2")
+		f.Add("GET", target, "", "")
+		f.Add("HEAD", target, "bytes=1-2", "saguarota/0.2.0 (esp32; micropython 1.25.0)")
 	}
-	f.Add("GET", "/ota/main.py", "bytes=-1")
-	f.Add("GET", "/ota/main.py", "bytes=0-0,2-3,-1")
-	f.Add("OPTIONS", "*", "")
-	f.Add("POST", "/ota/main.py", "")
+	f.Add("GET", "/ota/main.py", "bytes=-1", `"0123456789abcdef"`)
+	f.Add("GET", "/ota/main.py", "bytes=0-0,2-3,-1", `W/"x"`)
+	f.Add("GET", "/ota/versions.json", "", "*")
+	f.Add("GET", "/ota/versions.json.sig", "", "\x1b[2J\xff")
+	f.Add("OPTIONS", "*", "", "")
+	f.Add("POST", "/ota/main.py", "", "")
 
 	dir := tree(f)
 	write(f, filepath.Dir(dir), "beside/x.py", secret)
@@ -55,7 +57,7 @@ func FuzzHandler(f *testing.F) {
 		f.Fatal(err)
 	}
 
-	f.Fuzz(func(t *testing.T, method, target, ranges string) {
+	f.Fuzz(func(t *testing.T, method, target, ranges, header string) {
 		head := method + " " + target + " HTTP/1.1\r\nHost: h\r\n\r\n"
 		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
 		if err != nil {
@@ -63,6 +65,11 @@ func FuzzHandler(f *testing.F) {
 		}
 		if ranges != "" {
 			req.Header.Set("Range", ranges)
+		}
+		if header != "" {
+			for _, name := range []string{"User-Agent", "If-None-Match", "If-Range", "X-Forwarded-For", "Accept-Encoding"} {
+				req.Header.Set(name, header)
+			}
 		}
 		line = ""
 		w := httptest.NewRecorder()
@@ -73,7 +80,7 @@ func FuzzHandler(f *testing.F) {
 			t.Fatalf("%q gives away a file that is not of the release", head)
 		}
 		switch w.Code {
-		case 200, 204, 206, 301, 404, 405, 416:
+		case 200, 204, 206, 301, 304, 404, 405, 416:
 		default:
 			t.Errorf("%q: status %d: %s", head, w.Code, body)
 		}

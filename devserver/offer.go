@@ -41,11 +41,20 @@ type pin struct {
 	at    time.Time
 }
 
-// offer builds the manifest of the tree as it is now, and signs it.
+// offer builds the manifest of the tree as it is now, and signs it. What is offered
+// is kept, for packs to it, and from it once it is no more.
 func (s *Server) offer(ctx context.Context) (offer, error) {
 	// A client that lost patience does not stop the work: what was read is
 	// remembered, so that its next try is quick.
 	ctx = context.WithoutCancel(ctx)
+	o, err := s.makeOffer(ctx)
+	if err == nil {
+		s.remember(ctx, o)
+	}
+	return o, err
+}
+
+func (s *Server) makeOffer(ctx context.Context) (offer, error) {
 	if s.config.Sign != nil {
 		s.offers.making.Lock()
 		defer s.offers.making.Unlock()

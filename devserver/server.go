@@ -5,6 +5,8 @@
 //	/ota/versions.json.sig   the signed statement about it, where Config.Sign is set
 //	/ota/keys/<n>.json       keysets, where Config.Keysets has them
 //	/ota/<path>              every file of the release
+//	/ota/packs/<from>-<to>   packs between the states of the tree that were offered
+//	/ota/packs/<to>          so far, and of each as a whole; made when they are asked for
 //	/ota/, /ota/<dir>/       listings in the manner of nginx, for boards that crawl
 //
 // What is served is what the manifest lists: a path that leads out of the tree,
@@ -35,7 +37,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cactuscon/saguarota/internal/packcache"
 	"github.com/cactuscon/saguarota/manifest"
+	"github.com/cactuscon/saguarota/pack"
 	"github.com/cactuscon/saguarota/release"
 )
 
@@ -80,6 +84,8 @@ type Server struct {
 	scanner *manifest.Scanner
 	boards  boards
 	offers  offers
+	states  *packcache.Memory // of the tree, as they were offered
+	packs   *packcache.Cache
 	keysets map[string][]byte // by path
 	limits  limits
 
@@ -113,6 +119,8 @@ func New(config Config) (*Server, error) {
 		limits: defaultLimits,
 		warned: make(map[string]bool),
 	}
+	s.states = packcache.NewMemory(statesLimit)
+	s.packs = packcache.New(packsLimit, pack.Options{}, s.states.Find)
 	s.keysets = make(map[string][]byte, len(config.Keysets))
 	for i, keyset := range config.Keysets {
 		s.keysets[release.KeysetName(int64(i+1))] = keyset
@@ -220,6 +228,9 @@ func (s *Server) answer(w *response, r *http.Request, client string) string {
 		return s.serveKeyset(w, r, path)
 	case path == "" || strings.HasSuffix(path, "/"):
 		return s.serveListing(w, r, client, strings.TrimSuffix(path, "/"))
+	}
+	if from, to, ok := pack.ParseName(path); ok {
+		return s.servePack(w, r, client, path, from, to)
 	}
 	return s.serveFile(w, r, client, path)
 }
