@@ -40,12 +40,38 @@ func (s *Server) servePack(w *response, r *http.Request, client, path, from, to 
 		return s.broken(w, "the pack could not be made", err)
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
+	done := func() int64 { return rangeStart(w.Header().Get("Content-Range")) + w.bytes }
+	if r.Method == http.MethodGet {
+		w.sent = func() {
+			s.progress(Progress{remoteHost(r.RemoteAddr), boardName(r.UserAgent()), done(), int64(len(data))})
+		}
+	}
 	serveContent(w, r, quoteSum(sha256.Sum256(data)), bytes.NewReader(data))
 	if r.Method != http.MethodGet || w.status != http.StatusOK && w.status != http.StatusPartialContent {
 		return ""
 	}
 	s.boards.fetched(client, path, w.bytes, s.config.Now())
-	return "pack " + bar(rangeStart(w.Header().Get("Content-Range"))+w.bytes, int64(len(data)))
+	return "pack " + bar(done(), int64(len(data)))
+}
+
+// Progress is how far a board is with the download of a pack.
+type Progress struct {
+	Remote string // address
+	Board  string // name of the board, or of the program
+	Done   int64  // bytes, those that it had before included
+	Total  int64
+}
+
+// String shows it as a bar, for people.
+func (p Progress) String() string {
+	return strings.TrimSuffix(p.Remote+"  "+p.Board, "  ") + "  " + bar(p.Done, p.Total)
+}
+
+// progress passes it on.
+func (s *Server) progress(p Progress) {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	s.config.Progress(p)
 }
 
 // rangeStart returns the first byte that a Content-Range names, 0 if there is none.

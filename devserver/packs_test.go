@@ -135,3 +135,38 @@ func TestPackIsLoggedAsABar(t *testing.T) {
 		t.Errorf("note %q", e.Note)
 	}
 }
+
+// While a pack is sent, every piece of it is told of.
+func TestProgress(t *testing.T) {
+	var mu sync.Mutex
+	var told []Progress
+	dir := tree(t)
+	noise := make([]byte, 20_000)
+	for i := range noise {
+		noise[i] = byte(i * i * i >> 5)
+	}
+	write(t, dir, "noise.mpy", string(noise))
+	r := start(t, Config{Dir: dir, Progress: func(p Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, p)
+	}})
+	name := pack.Name(nil, []byte(r.get(t, "versions.json")))
+	resp, data := r.do(t, "GET", "/ota/"+name, "Range: bytes=1000-")
+	mu.Lock()
+	defer mu.Unlock()
+	total := int64(len(data) + 1000)
+	if resp.StatusCode != http.StatusPartialContent || len(told) < 2 {
+		t.Fatalf("%s, told of %+v", resp.Status, told)
+	}
+	before := int64(1000)
+	for _, p := range told {
+		if p.Done <= before || p.Total != total || p.Remote != "127.0.0.1" {
+			t.Errorf("%+v after %d of %d", p, before, total)
+		}
+		before = p.Done
+	}
+	if before != total {
+		t.Errorf("at the end %d of %d", before, total)
+	}
+}

@@ -26,6 +26,8 @@ type response struct {
 	status int
 	bytes  int64
 	failed error // the first error of a Write
+
+	sent func() // called after each piece; nil where nobody wants to know
 }
 
 // Unwrap lets http.ResponseController find the connection.
@@ -72,6 +74,9 @@ func (w *response) Write(p []byte) (int, error) {
 				w.failed = err
 			}
 			return sent, err
+		}
+		if w.sent != nil {
+			w.sent()
 		}
 		p = p[n:]
 	}

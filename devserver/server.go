@@ -71,6 +71,10 @@ type Config struct {
 	// happens besides, never twice at the same time. It may be nil.
 	Log func(Event)
 
+	// Progress is called while a pack is sent, after each piece of it, never at the
+	// same time as Log or itself. It may be nil.
+	Progress func(Progress)
+
 	// Now tells the time, for the log and for how long a statement is
 	// remembered. Nil means time.Now.
 	Now func() time.Time
@@ -105,6 +109,9 @@ func New(config Config) (*Server, error) {
 	}
 	if config.Log == nil {
 		config.Log = func(Event) {}
+	}
+	if config.Progress == nil {
+		config.Progress = func(Progress) {}
 	}
 	if config.SignatureField == "" {
 		config.SignatureField = manifest.DefaultSignatureField

@@ -115,6 +115,7 @@ func serve(cmd *cobra.Command, src string, o serveOptions) error {
 		SignatureField: o.tree.signatureField,
 		Indent:         o.tree.indent,
 		Log:            log.print,
+		Progress:       log.progress,
 	}
 	trusted, err := o.signWith(cmd, src, &config)
 	if err != nil {
@@ -370,12 +371,28 @@ type requestLog struct {
 	fancy bool
 
 	who, what int // widths of the columns
+	live      int // width of the line that shows a download, 0 if there is none
+}
+
+// progress shows how far a board is, on a terminal, in a line that stays the last.
+// Where several boards download, it shows the one that got on last.
+func (l *requestLog) progress(p devserver.Progress) {
+	if !l.fancy {
+		return
+	}
+	line := p.String()
+	fmt.Fprintf(l.w, "\r%-*s", l.live, line)
+	l.live = len(line)
 }
 
 func (l *requestLog) print(e devserver.Event) {
 	if !l.fancy {
 		fmt.Fprintln(l.w, e)
 		return
+	}
+	if l.live > 0 {
+		fmt.Fprintf(l.w, "\r%*s\r", l.live, "")
+		l.live = 0
 	}
 	who := strings.TrimSuffix(e.Remote+"  "+e.Board, "  ")
 	what := e.Method + " " + e.Path
