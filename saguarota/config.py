@@ -109,6 +109,8 @@ _OPTIONS = (
     ("board", None, _text),
     ("ca", None, _certificate),
     ("packs", True, bool),
+    ("device_id", None, _text),
+    ("device_token", None, _text),
     ("download_deadline_s", 0, _count),
     ("min_bytes_per_s", 16, _count),
 )

@@ -29,7 +29,7 @@ _IN = const(1)  # select.POLLIN
 _OUT = const(4)  # select.POLLOUT
 
 # The headers that matter: one constant instead of seven, and where each name is in it.
-_NAMES = ":content-length:transfer-encoding:content-encoding:connection:content-range:location:etag:"
+_NAMES = ":content-length:transfer-encoding:content-encoding:connection:content-range:location:etag:saguarota-poll:"
 _LENGTH = const(0)
 _CODING = const(15)
 _CONTENT = const(33)
@@ -37,6 +37,7 @@ _CONNECTION = const(50)
 _RANGE = const(61)
 _LOCATION = const(75)
 _ETAG = const(84)
+_WAIT = const(89)
 
 _RESERVED = "!$%&'()*+,/:;=?@[]"
 
@@ -111,6 +112,8 @@ class Client:
     each readinto. ca: trusted certificates, DER or PEM bytes; without it https is not verified."""
 
     background = False
+    extra = ""  # more headers, each with its line end; a redirect ends that
+    wait = None  # seconds until the next poll, if the server says so
 
     def __init__(self, timeout_s=5, name="saguarota", ca=None):
         self.timeout_s = timeout_s
@@ -151,6 +154,7 @@ class Client:
                 name if port == (443 if tls else 80) else at,
                 self._name,
             )
+            req += self.extra
             if start:
                 req += "Range: bytes=%d-\r\n" % start
                 if etag and etag[0] == '"' and quote(etag, _RESERVED + '"') == etag:
@@ -172,6 +176,7 @@ class Client:
                 start = 0  # it has changed, and the server overlooked If-Range
             elif location and 300 < self.status < 309 and self.status != 304:
                 url = _join(url, location)
+                self.extra = ""  # what is in it is not for another server
                 if tls and url[:6].lower() != "https:":
                     raise self._error("redirect from https to http")
             else:
@@ -356,6 +361,8 @@ class Client:
                 elif name == _ETAG:
                     if quote(value, _RESERVED + '"') == value:
                         etag = value
+                elif name == _WAIT:
+                    self.wait = _number(value)
                 elif name == _RANGE and value[:6] == "bytes ":
                     first, total = _cut(value[6:], "/")
                     first, last = _cut(first, "-")

@@ -20,7 +20,7 @@ class OTAUpdater:
         self._kwargs = kwargs
         name = args[5] if len(args) > 5 else kwargs.get("application_name")
         self.backup_dir = (name or "saguarota") + "_backup"
-        self.last_error_code = self.last_error_message = None
+        self.last_error_code = self.last_error_message = self.next_poll_s = None
 
     def __getattr__(self, name):
         # Options and the methods that few boots call: found once they are asked for.
@@ -50,6 +50,7 @@ class OTAUpdater:
         application may do other work between two steps. apply: False to stop before the
         installation, which apply() then makes.
         """
+        self.error = self.last_error_code
         self.last_error_code = self.last_error_message = None
         j = self._recover()
         if "watchdog_ms" in self._kwargs:
@@ -80,6 +81,10 @@ class OTAUpdater:
             from .trial import confirm
 
             confirm(j, not cleanup)
+            if "device_id" in self._kwargs:
+                from .report import send
+
+                send(self, j)
             return True
         except Exception as e:
             self._failed(e)

@@ -27,7 +27,12 @@ def fetch(ota, j, link, buf=None):
     if (ota.ca is None or ota.manifest_url[:6].lower() != "https:") and "ca" not in RUN:
         RUN["ca"] = True
         print("OTA: warning: the server is not authenticated; what it sends must be signed")
+    if ota.device_id and j:
+        link.client().extra = _load("report", "headers", ota, j, ota.last_error_code or ota.error)
     data = yield from _file(ota, link, "statement_fetch_failed", ota.manifest_url + ".sig", 4097)
+    if data is None:
+        print("OTA: no update: the server has none for this board")
+        return None
     id, pin = yield from _decide(ota, link, j, trust, buf, data)
     if id is None:
         return None
@@ -56,6 +61,11 @@ def _file(ota, link, code, url, limit):
 
 def _read(ota, c, url, limit):
     yield from get(c, url)
+    if c.extra:
+        ota.next_poll_s = c.wait
+    c.extra = ""
+    if c.status == 304:
+        return None
     buf = bytearray(limit if c.length is None else min(c.length, limit))
     n = 0
     while n < len(buf):

@@ -8,6 +8,10 @@ def pending(ota, j):
     """A check for updates while a release is on trial."""
     print("OTA: an update waits for confirm_update(); not looking for another")
     arm(j, ota.confirm_timeout_s)
+    if ota.device_id:
+        from .report import send
+
+        send(ota, j)
 
 
 def confirm(j, keep):

@@ -17,23 +17,19 @@ def run(ota, j, apply=True):
     if ota.staged and apply:
         yield from install(ota, j)
     elif ota.staged:
-        emit(ota, "update_staged", {"mode": _mode(ota)})
+        emit(ota, "update_staged", {"mode": ota.mode})
 
 
 def install(ota, j):
     """Install what is staged and reset."""
-    yield from _guarded(ota, j, _install(ota, j))
-    print("OTA: installed; restarting")
-    reset()
-
-
-def _install(ota, j):
     from .install import Installer
 
     id = ota.staged
     ota.staged = None
-    yield from Installer(ota, j).run(id)
-    emit(ota, "update_applied", {"mode": _mode(ota)})
+    yield from _guarded(ota, j, Installer(ota, j).run(id))
+    emit(ota, "update_applied", {"mode": ota.mode})
+    print("OTA: installed; restarting")
+    reset()
 
 
 def _guarded(ota, j, steps):
@@ -69,13 +65,9 @@ def _guarded(ota, j, steps):
         gc.threshold(threshold)
 
 
-def _mode(ota):
-    return "manifest" if ota.manifest_url else "http_fs"
-
-
 def _update(ota, j):
     """Stage the next release; returns its id, or None where there is none."""
-    mode = _mode(ota)
+    ota.mode = mode = "manifest" if ota.manifest_url else "http_fs"
     ota.began = builtin("time").ticks_ms()
     j.state_file = ota.ota_state_file
     if j.why == "t":
@@ -313,7 +305,7 @@ def get(c, url, start=0, etag=None):
     c.began = builtin("time").ticks_ms()
     c.got = 0
     yield from c.getting(url, start, etag)
-    if c.status not in (200, 206, 416):
+    if c.status not in (200, 206, 416) and not (c.status == 304 and c.extra):
         from .http import HTTPError
 
         e = HTTPError("{} answered {}".format(url, c.status))
