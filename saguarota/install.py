@@ -210,13 +210,17 @@ class Installer:
     def _reserve(self):
         """Keep room for undo: an application on trial may fill the file system."""
         room = 0
+        cluster = os.statvfs(self.folder)[0]
         for f in todo(self.folder):
             if f[0] in "rd" and not self._dropped(f):
-                room += os.stat(f[8])[6] + 4096
+                room += os.stat(f[8])[6] + cluster
         with open(self.folder + "/room", "wb") as f:
-            if room:
-                f.seek(room - 1)
+            while room > 0:
+                # In steps: what a cut in one has taken is lost until FAT is checked.
+                f.seek(min(room, 4096) - 1, 1)
                 f.write(b"\0")
+                f.flush()
+                room -= 4096
 
     def _place_stand_ins(self):
         """boot.py, and where files are copied main.py too, become stand-ins.

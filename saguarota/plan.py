@@ -5,7 +5,7 @@ import uos as os
 from .compare import Manifest
 from .manifest import ManifestError
 from .error import OTAError
-from .recover import exists, rank
+from .recover import exists
 from .stage import (
     Hashes, case_blind, check, emit, extension, line, live_path, name_for, op_for, own, pack_sums,
     sha256_of, staged_path,
@@ -173,7 +173,7 @@ def _walk(ota, rel):
     for item in os.ilistdir(top[:-1] if len(top) > 1 else top or "."):
         path = rel + item[0]
         live = live_path(ota, path)
-        if own(ota, live) or rank(live.lower()) > 1:  # BOOT.PY is boot.py on FAT
+        if own(ota, live) or live.lstrip("/").lower() in ("boot.py", "main.py"):  # FAT: BOOT.PY
             continue
         if not item[1] & 0x4000:
             yield path

@@ -51,17 +51,6 @@ def remove(path):
         pass
 
 
-def rank(path):
-    """Order of the swap: 0 application, 1 library, 2 main.py, 3 boot.py."""
-    path = path.lstrip("/")
-    if path == "boot.py":
-        return 3
-    if path == "main.py":
-        return 2
-    path = "/" + path
-    return 1 if "/saguarota/" in path or "/saguarota." in path else 0
-
-
 def builtin(name):
     """The firmware's module, also where a file of a release hides it.
 

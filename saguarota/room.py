@@ -3,7 +3,7 @@
 import uos as os
 
 from .error import OTAError
-from .recover import exists, rank, remove
+from .recover import exists, remove
 from .stage import extension, live_path, moves, no_room, space, staged_path, todo
 
 _HOLD = 16  # names held in memory at once
@@ -101,7 +101,7 @@ def _check_space(ota, id):
         if by_copy and f[0] in "rad":
             # the backup, the room to undo, and for a while both releases
             old = os.stat(f[8])[6] if f[0] != "a" else 0
-            keep = 2 * blocks(old) + (blocks(4096) if f[0] != "a" else 0)
+            keep = 2 * blocks(old) + (f[0] != "a")
             need += keep + blocks(max(0, new - old))
             if _optional(ota, f):
                 spare += keep
@@ -127,6 +127,8 @@ def _check_space(ota, id):
 
 def _optional(ota, f):
     """True for a file that the skip lists allow to be replaced without a backup."""
+    from .undo import rank
+
     live = f[8]
     path = live[len(live_path(ota, "")) :]
     return (

@@ -10,7 +10,6 @@ import sys
 
 _recover = __import__(__name__.replace("undo", "recover"), None, None, ("start",))
 exists = _recover.exists
-rank = _recover.rank
 remove = _recover.remove
 reset = _recover.reset
 start = _recover.start
@@ -65,6 +64,17 @@ def plan(j):
                 continue  # no text: damaged
             if len(f) == 9:  # not so where its writing was cut
                 yield f
+
+
+def rank(path):
+    """Order of the swap: 0 application, 1 library, 2 main.py, 3 boot.py."""
+    path = path.lstrip("/")
+    if path == "boot.py":
+        return 3
+    if path == "main.py":
+        return 2
+    path = "/" + path
+    return 1 if "/saguarota/" in path or "/saguarota." in path else 0
 
 
 def _rank(j, path):
