@@ -33,8 +33,8 @@ type Config struct {
 	MaxBoards int
 }
 
-// DefaultMaxBoards is how many boards are kept in memory if nothing is said.
-const DefaultMaxBoards = 250_000
+// DefaultMaxBoards is how many boards are kept in memory if nothing is said: some 200 MB.
+const DefaultMaxBoards = 1_000_000
 
 // A Server answers requests. Its methods are safe for concurrent use.
 type Server struct {
