@@ -163,7 +163,11 @@ for _ in ota.steps():
 	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 		r := newRig(t, setup{fs: fs, factory: release1.with(release{"boot.py": boot}), main: "print('state', open('ota_state.txt').read())\nota.confirm_update(True)\nprint('state', open('ota_state.txt').read())"})
 		r.site.publish(200, release2.with(release{"boot.py": boot}))
-		says(t, r.bootTo(rehearse.Reset).Output, "state none", "state idle", "state installing", "OTA: installed")
+		states := []string{"state none", "state installing", "OTA: installed"}
+		if fs == rehearse.FAT {
+			states = slices.Insert(states, 1, "state idle") // it saves what is staged
+		}
+		says(t, r.bootTo(rehearse.Reset).Output, states...)
 		if got := r.read("ota_state.txt"); got != "confirm_pending" {
 			t.Errorf("the state after the installation is %q", got)
 		}

@@ -79,8 +79,8 @@ def _changes(ota, m, t, spare):
             raise OTAError("manifest_mismatch", "no SHA-256 to hold {} to what was signed".format(path))
         op = op_for(live)
         if op == "a" or ota.force_update or _differs(e, o, live, buf):
-            # One sum is enough, but the signature is over the MD5.
-            sums = pack_sums("" if sha and not ota.manifest_auth_key else md5, sha)
+            # Beside a SHA-256, the beginning of the MD5 will do, but where a signature is over it.
+            sums = pack_sums(md5[:12] if sha and not ota.manifest_auth_key else md5, sha)
             if not Hashes(sums):
                 print("OTA: warning: nothing to verify {} by".format(path))
                 sums = ":"
