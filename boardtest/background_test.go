@@ -100,7 +100,7 @@ func TestBackground(t *testing.T) {
 			if tt.apply == "apply" {
 				says(t, said, "OTA: installed; restarting", "reset")
 			} else {
-				says(t, said, "staged True None", "longest ", "again True None", "OTA: installed; restarting", "reset")
+				says(t, said, "staged True ", "longest ", "again True ", "OTA: installed; restarting", "reset")
 			}
 			got, err := os.ReadFile(filepath.Join(dir, "big.txt"))
 			if err != nil || !bytes.Equal(got, []byte(two["big.txt"])) {

@@ -37,7 +37,7 @@ func TestDemo(t *testing.T) {
 		" board | | badge software 1.0.0",
 		" board | badge: release confirmed",
 		"  host | removed  " + removedPage,
-		"GET /ota/badge/pages/rooms.py",
+		"GET /ota/packs/",
 		" board | | badge software 1.1.0",
 		" board | badge: release confirmed",
 		"release 1: installed, confirmed",
