@@ -45,8 +45,8 @@ type project struct {
 
 type commit struct{ name, hash string }
 
-// What is measured was chosen before it was: projects of different kinds, in each
-// the releases one after the other.
+// Projects of different kinds, in each some releases one after the other. None was left
+// out for what came of it.
 var projects = []project{
 	{"miguelgrinberg/microdot", "src", []commit{{"v2.0.7", "32f5e415e7795252b4cdeee0a8c324ed6a1cc6aa"}, {"v2.1.0", "2efbd6787879cd6c0bf2796dece4620854352ea8"}}},
 	{"miguelgrinberg/microdot", "src", []commit{{"v2.2.0", "9337a2ec9bb763d25cde9dcee587ce05a0d013c0"}, {"v2.3.0", "815594fc8b3a1f7db4402553496c30d987cdbcef"}}},

@@ -159,8 +159,10 @@ func TestCacheForgets(t *testing.T) {
 		t.Error("the other is still there")
 	}
 	c.limit = 1
-	if get("four") != 1 || get("four") != 1 {
-		t.Error("a pack above the limit is kept")
+	for range 2 {
+		if get("four") != 1 {
+			t.Error("a pack above the limit is kept")
+		}
 	}
 }
 
