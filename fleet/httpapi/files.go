@@ -58,18 +58,17 @@ func (s *Server) serveRelease(w http.ResponseWriter, r *http.Request) {
 		writeText(w, http.StatusNotFound, "there is no such application")
 		return
 	}
-	for _, rel := range v.Releases {
-		if releaseID(rel) == r.PathValue("id") {
-			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			if r.PathValue("path") == release.StatementName {
-				writeStatement(w, r, rel)
-				return
-			}
-			s.serveContent(w, r, rel, r.PathValue("path"))
-			return
-		}
+	rel := findRelease(v, r.PathValue("id"))
+	if rel == nil {
+		writeText(w, http.StatusNotFound, "there is no such release")
+		return
 	}
-	writeText(w, http.StatusNotFound, "there is no such release")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if r.PathValue("path") == release.StatementName {
+		writeStatement(w, r, rel)
+		return
+	}
+	s.serveContent(w, r, rel, r.PathValue("path"))
 }
 
 // releaseID returns what a release is called in URLs.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cactuscon/saguarota/fleet"
+	"github.com/cactuscon/saguarota/pack"
 	"github.com/cactuscon/saguarota/release"
 )
 
@@ -34,6 +35,10 @@ func (s *Server) serveBoard(w http.ResponseWriter, r *http.Request) {
 	}
 	if n, ok := keysetNumber(path); ok {
 		s.serveKeyset(w, r, name, n)
+		return
+	}
+	if from, to, ok := pack.ParseName(path); ok {
+		s.servePack(w, r, v, from, to)
 		return
 	}
 	s.serveFile(w, r, v, path)

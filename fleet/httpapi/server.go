@@ -17,6 +17,8 @@ import (
 
 	"github.com/cactuscon/saguarota/fleet"
 	"github.com/cactuscon/saguarota/fleet/blob"
+	"github.com/cactuscon/saguarota/internal/packcache"
+	"github.com/cactuscon/saguarota/pack"
 )
 
 // Config is what a Server works with.
@@ -48,6 +50,7 @@ type Server struct {
 	boards    *boardCache
 	manifests *manifestCache
 	contents  *contentCache
+	packs     *packcache.Cache
 	handler   http.Handler
 }
 
@@ -62,6 +65,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		manifests: newManifestCache(),
 		contents:  newContentCache(),
 	}
+	s.packs = packcache.New(maxPacks, pack.Options{}, s.packed)
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}
