@@ -9,14 +9,19 @@ async def update(ota, apply=True):
     """
     from asyncio import sleep_ms
 
+    if ota.__dict__.get("background"):
+        print("OTA: update() is at work already")
+        return False
     ota.background = True
     ota.staged = None
+    steps = ota.steps(apply)
     try:
-        for wait in ota.steps(apply):
+        for wait in steps:
             await sleep_ms(wait)
     except Exception as e:
         ota._failed(e)
     finally:
+        steps.close()  # where the task was cancelled
         ota.background = False
     return ota.staged is not None
 

@@ -13,6 +13,11 @@ _PIECE = const(128)
 _MAX = const(0x3FFFFFFF)  # a small integer on every board
 _GOES_ON = const(8)
 
+# What is charged for a segment and for a record besides the bytes that it makes, so that those of
+# no bytes come to an end, too. A file takes as much of the flash, and a segment makes 16 kB.
+_SEGMENT = const(1024)
+_RECORD = const(32)
+
 
 class PackError(ValueError):
     pass
@@ -21,7 +26,7 @@ class PackError(ValueError):
 class Unpacker:
     """Decodes a pack, from a file opened for reading at its beginning.
 
-    most: bytes that it may make in all. target: an object with these methods:
+    most: bytes that it may make in all, with a little for each file and segment. target: an object with these methods:
 
     has(last, end): True where all files up to that index are there already (of the last one the
         first end bytes, unless end is 0), so that a segment can be left out.
@@ -56,6 +61,8 @@ class Unpacker:
             at = f.tell()
             if last < self._index:
                 raise PackError("files out of order")
+            self._spend(_SEGMENT)
+            yield 0
             if self._target.has(last, end):
                 self._index = last
             else:
@@ -77,6 +84,11 @@ class Unpacker:
         except OSError as e:
             raise PackError("bad data: {!r}".format(e))
         raise PackError("cut short")
+
+    def _spend(self, n):
+        self._most -= n
+        if self._most < 0:
+            raise PackError("too long")
 
     def _uv(self):
         # An unsigned number in LEB128.
@@ -111,9 +123,10 @@ class Unpacker:
             path = self._path() if kind > 2 else None
             start = self._uv() if goes_on else 0
             size = self._uv()
-            self._most -= size
-            if self._most < 0 or (goes_on and not start):
+            self._spend(size + _RECORD)
+            if goes_on and not start:
                 raise PackError("too long")
+            yield 0
             yield from self._record(kind, path, start, size)
         if self._index != last:
             raise PackError("files out of order")

@@ -22,15 +22,17 @@ def begin(ota, link, id, pin):
     because later the heap is in too many pieces.
     """
     size, _, free = space(ota)
+    # The manifest and the to-do list come before anybody can tell what else needs room.
+    room = size * (free - 8) - 3 * (pin["size"] if pin else os.stat(staged_path(ota, "manifest"))[6])
     if not pin:
-        yield from _spool(ota, link, id, size * free)
+        yield from _spool(ota, link, id, room)
         return
     from .pinned import fetch, right
 
     if not right(ota, pin):
         fetch = right = None
         _forget("pinned")
-        at = yield from _spool(ota, link, id, size * free)
+        at = yield from _spool(ota, link, id, room)
         if at:
             yield from _unpack(ota, link, at, pin)
         from .pinned import fetch, right
@@ -88,8 +90,8 @@ def _spool(ota, link, id, room):
             # From here on it is the flash's turn, and TLS takes a lot of memory.
             link.close()
             k = kept(ota, name)
-        at = k[0]
-    except (OTAError, MemoryError) as e:
+        at = k and k[0]
+    except (OTAError, MemoryError, OSError) as e:
         fetch = kept = None
         _failed(ota, link, e)
     fetch = kept = None
@@ -113,7 +115,7 @@ def _unpack(ota, link, at, pin):
         from .unpack import unpack
 
         yield from unpack(ota, link, at, pin)
-    except (ValueError, MemoryError) as e:
+    except (ValueError, MemoryError, OSError) as e:
         unpack = None
         _failed(ota, link, e)
     unpack = link.hole = None
@@ -122,6 +124,9 @@ def _unpack(ota, link, at, pin):
 
 def _failed(ota, link, e):
     """Tell that this update has to do without a pack."""
+    full = isinstance(e, OSError)
+    if full and e.errno not in (13, 28):  # FAT's EACCES: no room for a name
+        raise e
     link.packs = False
     link.hole = None
     link.park()
@@ -130,7 +135,7 @@ def _failed(ota, link, e):
     if not code:
         # Otherwise what there is of it is kept: the next attempt goes on there.
         remove(ota.backup_dir + "/pack")
-    ota.last_error_code = code or "pack_invalid"
-    ota.last_error_message = message = str(e) or repr(e)
+    ota.last_error_code = code or ("pack_unavailable" if full else "pack_invalid")
+    ota.last_error_message = message = "the file system is full" if full else str(e) or repr(e)
     print("OTA: no pack: {}; fetching files whole".format(message))
     emit(ota, "pack_failed", {"error": message})

@@ -4,7 +4,7 @@ Kept small, because every boot imports it. Recovery is in recover.py; the rest i
 only when there is something to ask a server or to put back.
 """
 
-from .recover import exists, feed, start
+from .recover import exists, start
 
 
 class OTAUpdater:
@@ -64,9 +64,7 @@ class OTAUpdater:
             return
         from .update import run
 
-        for wait in run(self, j, apply):
-            feed()
-            yield wait
+        yield from run(self, j, apply)
 
     def confirm_update(self, cleanup=False):
         """Keep the release on trial: the application calls this once it is healthy.

@@ -56,7 +56,8 @@ def fetch(ota, c, link, name, room):
     n = synced = c.start
     with open(path, "ab" if n else "wb") as f:
         if not n:
-            f.write("{} {} {}\n".format(name, total, c.etag or "-"))
+            etag = c.etag or "-"
+            f.write("{} {} {}\n".format(name, total, etag if len(etag) < 99 else "-"))
         while n < total:
             yield from c.ready()
             k = c.readinto(buf)

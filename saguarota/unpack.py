@@ -141,12 +141,14 @@ def unpack(ota, link, at, pin):
     with open(ota.backup_dir + "/pack", "rb") as f:
         f.seek(at)
         target = _Manifest(ota, link, pin) if pin else _Files(ota, link)
+        steps = Unpacker(f, target, _most(ota)).run()
         try:
-            for _ in Unpacker(f, target, _most(ota)).run():
+            for _ in steps:
                 if target.done:
                     break
                 yield 0
         finally:
+            steps.close()  # and with it what it has open
             target.close()
     if not pin:
         remove(ota.backup_dir + "/pack")

@@ -7,12 +7,32 @@ dropped when it is over: on a small board they do not fit all at once.
 """
 
 from .error import VERSION, OTAError
-from .recover import builtin, feed, reset
+from .recover import RUN, builtin, feed, remove, reset
 from .stage import check_room, emit
 
 
 def run(ota, j, apply=True):
-    """Look for a release and stage it; then install it and reset, unless told not to."""
+    """Look for a release and stage it; then install it and reset, unless told not to.
+
+    Ends whatever update was left in the middle, by an application or another of its tasks.
+    """
+    if "update" in RUN:
+        RUN["update"].close()
+        j.__init__(j.folder)
+    steps = RUN["update"] = _run(ota, j, apply)
+    try:
+        for wait in steps:
+            feed()
+            yield wait
+    finally:
+        steps.close()
+        if RUN.get("update") is steps:
+            RUN.pop("update")
+
+
+def _run(ota, j, apply):
+    ota.staged = None
+    _undo(j)  # an installation that was broken off at the REPL
     ota.staged = yield from _guarded(ota, j, _update(ota, j))
     if ota.staged and apply:
         yield from install(ota, j)
@@ -58,7 +78,7 @@ def _guarded(ota, j, steps):
             renew(j)
             why = "file system: {!r}".format(e)
         raise OTAError("apply_failed", why)
-    except Exception:
+    except (Exception, GeneratorExit):
         _undo(j)
         raise
     finally:
@@ -75,6 +95,8 @@ def _update(ota, j):
         ota.last_error_message = "undone, because it was not confirmed: " + j.bad[-1]
     emit(ota, "update_start", {"mode": mode})
     _forget("config", "original")
+    # An update that failed has left these: what they have of others will be cleared.
+    _forget("poll", "plan", "compare", "manifest", "install", "damage", "http", over=False)
     link = Link(ota)
     try:
         if ota.manifest_url:
@@ -93,6 +115,7 @@ def _update(ota, j):
         from .download import content_id, files
 
         yield from files(ota, link, mode)
+        remove(ota.backup_dir + "/pack")  # of no more use, where it is only a part
         if mode == "http_fs":
             id = content_id(ota)
             if id is None:
@@ -150,7 +173,7 @@ def _room(ota, j, id=None):
 
     room = yield from make_room(ota, id)
     make_room = None
-    _forget("room", "undo")
+    _forget("room", "damage", "undo")
     return room
 
 
@@ -163,9 +186,9 @@ def _undo(j):
 
 def _discard(ota):
     """Remove what was downloaded: the application needs the space, too."""
-    from .recover import remove
     from .stage import staged_path, todo
 
+    remove(ota.backup_dir + "/pack")
     remove(staged_path(ota, "manifest"))
     try:
         for f in todo(ota.backup_dir):
@@ -305,7 +328,7 @@ def get(c, url, start=0, etag=None):
     c.began = builtin("time").ticks_ms()
     c.got = 0
     yield from c.getting(url, start, etag)
-    if c.status not in (200, 206, 416) and not (c.status == 304 and c.extra):
+    if c.status != 200 and not (start and c.status in (206, 416) or c.status == 304 and c.extra):
         from .http import HTTPError
 
         e = HTTPError("{} answered {}".format(url, c.status))
