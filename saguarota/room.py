@@ -127,13 +127,13 @@ def _check_space(ota, id):
 
 def _optional(ota, f):
     """True for a file that the skip lists allow to be replaced without a backup."""
-    from .undo import rank
-
     live = f[8]
+    names = live.lower().split("/")
     path = live[len(live_path(ota, "")) :]
     return (
         f[0] == "r"
-        and not rank(live.lower())
+        and names[-1] not in ("boot.py", "main.py")
+        and "saguarota" not in names
         and f[1] != "manifest"
         and (
             extension(path) in ota.backup_skip_extensions

@@ -145,7 +145,7 @@ class Hashes:
         from ubinascii import b2a_base64
 
         for h, digest in self._want:
-            if not b2a_base64(h.digest()).decode().startswith(digest):
+            if b2a_base64(h.digest())[: len(digest)].decode() != digest:
                 return False
         return True
 
