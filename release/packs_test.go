@@ -98,6 +98,23 @@ func TestVerifyPacksFindsSpoiltOnes(t *testing.T) {
 	}
 }
 
+// A good pack of another release is found, too.
+func TestVerifyPacksComparesTheRelease(t *testing.T) {
+	top := t.TempDir()
+	one, two := filepath.Join(top, "one"), filepath.Join(top, "two")
+	a, b := buildPacks(t, one, "a = 1\n", "1"), buildPacks(t, two, "a = 2\n", "2")
+	data, err := os.ReadFile(filepath.Join(one, filepath.FromSlash(a.Packs[0].Path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(two, filepath.FromSlash(b.Packs[0].Path)), data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := VerifyPacks(t.Context(), Dir(two)); !errors.Is(err, ErrContent) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // Files that belong to nobody stay where packs are, as everywhere in a site.
 func TestBuildLeavesStrangersAmongPacks(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
