@@ -103,6 +103,13 @@ func TestReport(t *testing.T) {
 	}
 	p.set(p.setup.options, `print("next", ota.next_poll_s, ota.last_error_code)`)
 	says(t, p.run(), "the server has none for this board", "next 77 ")
+	// A server that is not the fleet's silences no board for ever.
+	l.answer = func(w http.ResponseWriter) bool {
+		w.Header().Set("Saguarota-Poll", "999999999")
+		w.WriteHeader(http.StatusNotModified)
+		return true
+	}
+	says(t, p.run(), "the server has none for this board", "next 1209600 ")
 
 	// It hears nothing from a board without a device_id.
 	p.set(trusting(1, keyA), "")

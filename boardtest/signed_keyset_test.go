@@ -92,6 +92,20 @@ func TestSignedRefusesKeyset(t *testing.T) {
 	runSignedCases(t, cases)
 }
 
+// A board that was not told its application has it from the keyset that it followed.
+func TestSignedAppOfKeyset(t *testing.T) {
+	p := newPublisher(t, setup{options: fmt.Sprintf("public_keys=[%q]", keyA.PublicKey())})
+	p.rotate(keyB)
+	p.publish(200, release2)
+	p.updates(release2)
+	p.say = func(s *signed.Statement) { s.App = "other" }
+	p.publish(300, release3)
+	p.refuses("not_for_this_board", "for the application other, not badge")
+	p.say = nil
+	p.publish(301, release3)
+	p.updates(release3)
+}
+
 // Whoever has the keys can write keysets without end; a poll ends nevertheless, and the next goes on.
 func TestSignedEndlessChain(t *testing.T) {
 	p := newPublisher(t, setup{})

@@ -50,6 +50,18 @@ def at(now):
     sys.modules["time"] = clock
     return {}
 
+def no_mpy():
+    # a firmware that loads no .mpy files
+    class Sys:
+        def __getattr__(self, name):
+            return getattr(sys, name)
+    class Implementation:
+        version = sys.implementation.version
+    fake = Sys()
+    fake.implementation = Implementation()
+    sys.modules["sys"] = fake
+    return {}
+
 def grace(ms):
     import saguarota.pace
     saguarota.pace._GRACE_MS = ms

@@ -73,6 +73,8 @@ func TestSignedRefusesStatement(t *testing.T) {
 			hostile: saying(func(s *signed.Statement) { s.Boards = []string{"badge-2025"} })},
 		{name: "another .mpy ABI", codes: "not_for_this_board", message: "it needs the .mpy format 5", hostile: saying(func(s *signed.Statement) { s.MPY = "5" })},
 		{name: "another .mpy ABI for native code", codes: "not_for_this_board", message: "it needs the .mpy format 6.0", hostile: saying(func(s *signed.Statement) { s.MPY = "6.0" })},
+		{name: "a .mpy ABI, for a firmware that loads no .mpy files", options: "**__import__('clock').no_mpy()", codes: "not_for_this_board", message: "it needs the .mpy format 6",
+			hostile: saying(func(s *signed.Statement) { s.MPY = "6" })},
 		{name: "a newer MicroPython", codes: "not_for_this_board", message: "it needs MicroPython 9.1", hostile: saying(func(s *signed.Statement) { s.MicroPython = "9.1" })},
 
 		{name: "expired", codes: "release_expired", message: "it expired at ", asked: 1,
@@ -118,6 +120,8 @@ func TestSignedRefusesOptions(t *testing.T) {
 	p.publish(200, release2)
 	for _, options := range []string{
 		"public_keys=['garbage']", "public_keys=['AAAA']", "public_keys='AAAA'", "public_keys=['']", "public_keys=''",
+		"public_keys=[]", "public_keys=()", "public_keys={}", "public_keys=(k for k in ())",
+		fmt.Sprintf("public_keys=[%q] * 17", keyA.PublicKey()),
 		"public_keys=[None]", "public_keys=[5]", "public_keys=5", "public_keys=b'x'", "public_keys=[['a']]", "public_keys=True",
 		fmt.Sprintf("public_keys=[%q, 'AAAA']", keyA.PublicKey()),
 		one + "threshold=2", one + "threshold=0", one + "threshold=-1", one + "threshold='one'", one + "threshold=[]",

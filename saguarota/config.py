@@ -32,7 +32,7 @@ def _size(value):
 def _keys(keys):
     # Never the default, which is to trust anybody: what are no keys is refused later.
     try:
-        return (keys,) if isinstance(keys, (str, bytes)) else tuple(keys)
+        return (keys,) if isinstance(keys, (str, bytes)) else tuple(keys) or (None,)
     except TypeError:
         return (keys,)
 
@@ -101,7 +101,7 @@ _OPTIONS = (
     ("trial_boots", 3, _size),
     ("confirm_timeout_s", 0, _count),
     ("watchdog_ms", 0, _count),
-    ("public_keys", (), _keys),
+    ("public_keys", None, _keys),
     ("threshold", 1, _text),
     ("keyset", 1, _text),
     ("app", None, _text),

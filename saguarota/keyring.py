@@ -34,6 +34,8 @@ def load(ota):
                 raise ValueError
         except (ValueError, TypeError):
             raise OTAError("keyset_invalid", "no key in base64: {!r}".format(key))
+    if len(keys) > 16:
+        raise OTAError("keyset_invalid", "{} keys are too many".format(len(keys)))
     # What makes no sense here must not give way to a default, as in other options.
     for name, most in (("keyset", 0x7FFFFFFFFFFFFFFF), ("threshold", len(keys))):
         value = getattr(ota, name)
@@ -155,7 +157,7 @@ def judge(ota, trust, s, id):
     is for the manifest of what runs to say.
     """
     v = sys.implementation
-    mpy = getattr(v, "_mpy", None)
+    mpy = getattr(v, "_mpy", 0)  # 0: it loads no .mpy files at all
     was = None
     if id:
         f = id.split(".")
@@ -174,8 +176,8 @@ def judge(ota, trust, s, id):
         if ago >= _WORTH:
             save(ota, trust)
     check(
-        s, ota.app, ota.channel, (ota.board or getattr(v, "_machine", sys.platform), sys.platform),
-        mpy and (mpy & 255, mpy >> 8 & 3), v.version, max(now or 0, trust["time"]) or None,
+        s, ota.app or trust["app"], ota.channel, (ota.board or getattr(v, "_machine", sys.platform), sys.platform),
+        (mpy & 255, mpy >> 8 & 3), v.version, max(now or 0, trust["time"]) or None,
         None if ota.force_update else was,
     )  # fmt: skip
     if ota.force_update:

@@ -14,6 +14,7 @@ from .stage import make_folder
 from .update import _forget, again, check_rejected, get
 
 _MAX_STEPS = const(32)  # keysets in one poll: whoever has the keys could make it endless
+_MAX_WAIT = const(1209600)  # seconds to the next poll: anybody may have written the header
 
 
 def fetch(ota, j, link, buf=None):
@@ -62,7 +63,7 @@ def _file(ota, link, code, url, limit):
 def _read(ota, c, url, limit):
     yield from get(c, url)
     if c.extra:
-        ota.next_poll_s = c.wait
+        ota.next_poll_s = c.wait and min(c.wait, _MAX_WAIT)
     c.extra = ""
     if c.status == 304:
         return None
