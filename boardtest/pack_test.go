@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,7 +134,25 @@ func TestPackGarbage(t *testing.T) {
 	}
 	args := append([]string{job.Dir, job.SHA256, strconv.FormatInt(job.Version, 10), strconv.Itoa(count)}, packs...)
 	lines := runWithLibrary(t, "160K", "", "unpack_garbage.py", args...)
-	t.Log(lines)
+	source, err := os.ReadFile(filepath.Join(librarySource(), "pack.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All that the decoder can say has been said, and every field of the format was one that was wrong.
+	said := strings.Join(lines, "\n")
+	for _, m := range regexp.MustCompile(`raise PackError\("([^":]+)`).FindAllSubmatch(source, -1) {
+		if text := string(m[1]); !strings.Contains(said, " "+text+"\n") {
+			t.Errorf("no pack was refused as %q", text)
+		}
+	}
+	for _, line := range lines {
+		var hit, told int
+		var field string
+		if n, _ := fmt.Sscanf(line, "field %d %d %s", &hit, &told, &field); n == 3 && told == 0 {
+			t.Errorf("%d packs were damaged in field %s, and all came out whole", hit, field)
+		}
+	}
+	t.Log(said)
 	var whole, refused, large, wrong, other int
 	if _, err := fmt.Sscanf(lines[len(lines)-1], "whole %d refused %d too large %d wrong %d manifest %d", &whole, &refused, &large, &wrong, &other); err != nil {
 		t.Fatal(err)

@@ -4,13 +4,17 @@
 #
 # A damaged pack makes every file right, or ends in a PackError, or makes a file that its hash tells from
 # the right one: then an update fetches that file whole. Anything else, a write outside the state folder
-# and work without end stop this script with a traceback. Prints how often each came.
+# and work without end stop this script with a traceback. Prints what the decoder said and how often, how
+# many packs were damaged in each field of the format and how many of these did not come out whole, and how
+# often each end came.
 import builtins
 import os
 import sys
 
 import saguarota.plan
 import saguarota.unpack
+from deflate import RAW, DeflateIO
+from io import BytesIO
 from saguarota import OTAUpdater
 from saguarota.pack import PackError
 from saguarota.stage import check, staged_path, todo
@@ -58,13 +62,13 @@ def drain(steps):
             raise Exception("work without end")
 
 
-def damage(data):
+def damage_bytes(data):
     data = bytearray(data)
     for _ in range(1 + random(3)):
         at = random(len(data))
         # The numbers of the first segment are at the beginning: every other blow is aimed at these.
         if random(2):
-            at = min(at, random(16))
+            at = min(at, 8 + random(16))
         kind = random(6)
         if kind == 0:
             data[at] ^= 1 << random(8)
@@ -82,19 +86,167 @@ def damage(data):
     return data
 
 
+# The fields of the format: numbers, and the rest.
+NUMBERS = ("length", "last", "end", "step", "path length", "start", "size", "literals", "count", "seek")
+OTHERS = ("magic", "window", "tag", "path", "text", "difference")
+VALUES = (0, 1, 2, 127, 128, 16383, 16384, 0x3FFFFFFF, 0x40000000, 0x7FFFFFFF,
+          b"\x80\x80\x80\x80\x80\x01", b"\xff\xff\xff\xff\xff", b"\x80\x00")  # fmt: skip
+PATHS = (b"../boot.py", b"/boot.py", b"a//b", b"a/", b"a\\b", b"a\0b", b"\xff\xfe", b".", b"", b"app.py",
+         b"saguarota_backup/todo", b"x" * 256)  # fmt: skip
+
+
+def number(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return out
+
+
+def parse(data):
+    """The fields of a pack, as [kind, value], in a list a segment; that of the head comes first."""
+    f = BytesIO(data)
+
+    def uv(f):
+        n = shift = 0
+        while True:
+            b = f.read(1)[0]
+            n |= (b & 127) << shift
+            if b < 128:
+                return n
+            shift += 7
+
+    segments = [[["magic", f.read(8)], ["window", f.read(1)]]]
+    while True:
+        length = uv(f)
+        if not length:
+            return segments
+        fields = [["length", None], ["last", uv(f)], ["end", uv(f)]]
+        segments.append(fields)
+
+        def note(kind, value):
+            fields.append([kind, value])
+            return value
+
+        z = BytesIO(DeflateIO(BytesIO(f.read(length)), RAW, data[8]).read())
+        while True:
+            tag = note("tag", z.read(1))[0]
+            if not tag:
+                break
+            note("step", uv(z))
+            if tag & 7 > 2:
+                note("path", z.read(note("path length", uv(z))))
+            if tag & 8:
+                note("start", uv(z))
+            left = note("size", uv(z))
+            while left:
+                n = note("literals", uv(z))
+                note("text", z.read(n))
+                left -= n
+                if left:
+                    n = note("count", uv(z))
+                    note("seek", uv(z))
+                    if n & 1:
+                        note("difference", z.read(n >> 1))
+                    left -= n >> 1
+
+
+def build(segments):
+    """A pack of such fields, whatever they say."""
+    out = bytearray()
+    for fields in segments:
+        head = bytearray()
+        data = bytearray()
+        length = None
+        for kind, value in fields:
+            if kind == "length":
+                length = value
+                continue
+            raw = number(value) if isinstance(value, int) else value
+            if kind in ("magic", "window", "last", "end"):
+                head += raw
+            else:
+                data += raw
+        if fields and fields[0][0] != "magic":
+            n = len(data)
+            data = bytes((1, n & 255, n >> 8, ~n & 255, ~n >> 8 & 255)) + data  # DEFLATE's stored block
+            head = (number(len(data)) if length is None else number(length) if isinstance(length, int) else length) + head
+        out += head
+        out += data
+    return out + b"\0"
+
+
+def damage_field(segments):
+    """Damage one field, of all kinds alike; its kind, and the pack."""
+    kinds = NUMBERS + OTHERS
+    while True:
+        kind = kinds[random(len(kinds))]
+        places = [(s, i) for s in range(len(segments)) for i, f in enumerate(segments[s]) if f[0] == kind]
+        if places:
+            break
+    s, i = places[random(len(places))]
+    value = segments[s][i][1]
+    how = random(8)
+    if how == 0:
+        del segments[s][i]
+    elif how == 1:
+        segments[s].insert(i, segments[s][i])
+    elif how == 2:
+        # A part of the pack twice, or not at all.
+        if random(2):
+            del segments[s]
+        else:
+            segments.insert(s, segments[s][: i + 1])
+    elif kind in NUMBERS:
+        near = (value or 0) + random(5) - 2
+        segments[s][i] = [kind, max(0, near) if random(2) else VALUES[random(len(VALUES))]]
+    elif kind == "tag":
+        segments[s][i] = [kind, bytes((random(16) if random(2) else random(256),))]
+    elif kind == "path":
+        value = PATHS[random(len(PATHS))]
+        segments[s][i - 1] = ["path length", len(value)]
+        segments[s][i] = [kind, value]
+    else:
+        value = bytearray(value or 1)
+        value[random(len(value))] ^= 1 << random(8)
+        segments[s][i] = [kind, value]
+    return kind, build(segments)
+
+
 ota = OTAUpdater("http://nowhere/versions.json", "http://nowhere/")
 id = "{}.{}".format(sha[:16], version)
 path = ota.backup_dir + "/pack"
 right = real_open(staged_path(ota, "manifest"), "rb").read()
 pin = {"size": len(right), "sha256": sha}
+unpack._most = lambda ota: 1 << 16  # or nothing here could be too long
 originals = [real_open(p, "rb").read() for p in packs]
 drain(plan.release(ota, NoJournal, id, Link))
 names = [(staged_path(ota, f[1]), int(f[3]), f[4]) for f in todo(ota.backup_dir) if f[1] != "manifest"]
 buf = bytearray(512)
 told = [0, 0, 0, 0, 0]
+said = {}
+fields = {}
+
+
+def note(e):
+    text = str(e).split(":")[0]
+    said[text] = said.get(text, 0) + 1
+
+
 for n in range(int(count)):
+    # Half of them in the compressed bytes, half in what these say.
+    data = originals[random(len(originals))]
+    kind = None
+    if n & 1 or len(data) > 1300:  # one has so many fields that they don't fit into this heap
+        data = damage_bytes(data)
+    else:
+        kind, data = damage_field(parse(data))
+        hit = fields.setdefault(kind, [0, 0])
+        hit[0] += 1
+        hit[1] += 1  # unless it comes out whole
     with real_open(path, "wb") as f:
-        f.write(damage(originals[n % len(originals)]))
+        f.write(data)
     for name, _, _ in names:
         try:
             os.remove(name)
@@ -102,11 +254,13 @@ for n in range(int(count)):
             pass
     try:
         drain(unpack.unpack(ota, Link, 0, pin))
-    except (PackError, MemoryError):
+    except (PackError, MemoryError) as e:
+        note(e)
         told[3] += 1
     try:
         drain(unpack.unpack(ota, Link, 0, None))
-    except PackError:
+    except PackError as e:
+        note(e)
         told[1] += 1
         continue
     except MemoryError:
@@ -114,7 +268,13 @@ for n in range(int(count)):
         continue
     if all([check(name, size, sums, buf) for name, size, sums in names]):
         told[0] += 1
+        if kind:
+            hit[1] -= 1
     else:
         told[4] += 1
+for text in sorted(said):
+    print("said {} {}".format(said[text], text))
+for kind in NUMBERS + OTHERS:
+    print("field {} {} {}".format(*(fields.get(kind, [0, 0]) + [kind])))
 print("whole {} refused {} too large {} wrong {} manifest {}".format(
     told[0], told[1], told[2], told[4], told[3]))
