@@ -20,8 +20,8 @@ type listener struct {
 func (l *listener) hear(t *testing.T, w http.ResponseWriter, r *http.Request) bool {
 	text := r.Header.Get("Saguarota")
 	if !strings.HasSuffix(r.URL.Path, "/versions.json.sig") {
-		if text != "" || r.Header.Get("Authorization") != "" {
-			t.Errorf("the board reports to %s, too", r.URL.Path)
+		if text != "id=badge-7" || r.Header.Get("Authorization") != "" {
+			t.Errorf("the board says %q of itself to %s", text, r.URL.Path)
 		}
 		return false
 	}

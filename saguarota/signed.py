@@ -64,7 +64,8 @@ def _read(ota, c, url, limit):
     yield from get(c, url)
     if c.extra:
         ota.next_poll_s = c.wait and min(c.wait, _MAX_WAIT)
-    c.extra = ""
+        # Of all that was said, its id is what files are chosen by.
+        c.extra = c.extra.split(";")[0] + "\r\n"
     if c.status == 304:
         return None
     buf = bytearray(limit if c.length is None else min(c.length, limit))
