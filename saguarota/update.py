@@ -328,7 +328,9 @@ def get(c, url, start=0, etag=None):
     c.began = builtin("time").ticks_ms()
     c.got = 0
     yield from c.getting(url, start, etag)
-    if c.status != 200 and not (start and c.status in (206, 416) or c.status == 304 and c.extra and url[-4:] == ".sig"):
+    asked = start and c.status in (206, 416)
+    asked = asked or (c.status == 304 and c.extra and url[-4:] == ".sig")
+    if c.status != 200 and not asked:
         from .http import HTTPError
 
         e = HTTPError("{} answered {}".format(url, c.status))
