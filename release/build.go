@@ -99,6 +99,9 @@ func BuildSite(ctx context.Context, dir string, o BuildOptions) (*Build, error) 
 	if err != nil {
 		return nil, err
 	}
+	if len(m.Files) == 0 {
+		return nil, fmt.Errorf("the release of %s: %w", o.Source, ErrNoFiles)
+	}
 	for _, f := range m.Files {
 		if err := checkPath(f.Path); err != nil {
 			return nil, err

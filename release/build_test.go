@@ -1,6 +1,7 @@
 package release
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -148,6 +149,8 @@ func TestBuildRefuses(t *testing.T) {
 		{"the statement's path", map[string]string{"versions.json.sig": "x"}, func(b *bench) { b.o.Files.Extensions = []string{".sig"} }, ErrReserved},
 		{"in another case", map[string]string{"Keys/a.py": "x"}, nil, ErrReserved},
 		{"a pack's path", map[string]string{"packs/a.py": "x"}, nil, ErrReserved},
+		{"a board's state folder", map[string]string{"saguarota_backup/a.py": "x"}, nil, ErrReserved},
+		{"one that was damaged, in another case", map[string]string{"Saguarota_Backup0/a.py": "x"}, nil, ErrReserved},
 		{"a file called keys", map[string]string{"keys": "x"}, nil, ErrReserved},
 		{"a folder of other things", good, func(b *bench) { writeTree(b.t, b.site, map[string]string{"thesis.doc": "x"}) }, ErrNotSite},
 		{"a file", good, func(b *bench) {
@@ -167,6 +170,7 @@ func TestBuildRefuses(t *testing.T) {
 		}, ErrFormat},
 		{"a damaged site before", good, func(b *bench) { writeTree(b.t, b.site, map[string]string{"versions.json": "{"}) }, manifest.ErrFormat},
 		{"a site before that is none", good, func(b *bench) { b.o.From = []Source{Dir(b.src)} }, fs.ErrNotExist},
+		{"no file that is part of the release", map[string]string{"thesis.doc": "x"}, nil, ErrNoFiles},
 		{"no sources", nil, func(b *bench) { b.o.Source += "x" }, fs.ErrNotExist},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -245,7 +249,7 @@ func TestVersionAtTheLimitAndRotation(t *testing.T) {
 	if _, err := NewChain(t.Context(), b.site, Keyset{App: "badge", Threshold: 1, Keys: keys[:1]}, signers[0]); err != nil {
 		t.Fatal(err)
 	}
-	evil := []byte(`{"version": 9223372036854775807, "files": []}`)
+	evil := fmt.Appendf(nil, `{"version": 9223372036854775807, "files": [{"path": "main.py", "version": 1, "sha256": "%x"}]}`, sha256.Sum256([]byte("1")))
 	s := &Statement{App: "badge", Version: 1<<63 - 1, Manifest: PinOf(evil), Keyset: 1}
 	doc, err := s.Document()
 	if err != nil {

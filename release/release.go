@@ -46,6 +46,9 @@ var (
 	// ErrReserved: a path that a file of a release cannot have.
 	ErrReserved = errors.New("reserved path")
 
+	// ErrNoFiles: a release without any, which boards refuse.
+	ErrNoFiles = errors.New("there are no files in it")
+
 	// ErrChanged: a file is not what it was a moment ago, when it was hashed.
 	ErrChanged = errors.New("the file changed meanwhile")
 

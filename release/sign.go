@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/cactuscon/saguarota/manifest"
 )
@@ -84,8 +83,8 @@ func ExtendChain(ctx context.Context, dir string, threshold int, keys []PublicKe
 	if last.Pending != nil {
 		return Link{}, fmt.Errorf("%s of %s: %w", KeysetName(last.Keyset.Version), dir, last.Pending)
 	}
-	if last.Keyset.Version == math.MaxInt64 {
-		return Link{}, fmt.Errorf("%w: there is no number after %d", ErrSequence, last.Keyset.Version)
+	if last.Keyset.Version == maxChain {
+		return Link{}, fmt.Errorf("%w: %d keysets are the most", ErrSequence, maxChain)
 	}
 	next := &Keyset{App: last.Keyset.App, Version: last.Keyset.Version + 1, Threshold: threshold, Keys: keys}
 	return addLink(ctx, dir, last.Keyset, next, signers)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,11 +29,13 @@ const (
 func KeysetName(n int64) string { return keysFolder + "/" + strconv.FormatInt(n, 10) + ".json" }
 
 // checkPath reports whether a file of a release can lie at path, beside what
-// belongs to the protocol. File systems that ignore case must be able to hold
-// a site, too.
+// belongs to the protocol in a site and, by the names that boards give it unless they are
+// told others, on a board. File systems that ignore case must be able to hold both.
 func checkPath(path string) error {
-	top, _, _ := strings.Cut(strings.ToLower(path), "/")
+	top, _, below := strings.Cut(strings.ToLower(path), "/")
 	switch {
+	case strings.TrimRight(top, "0123456789") == "saguarota_backup", top == "ota_state.txt" && !below:
+		return fmt.Errorf("%w: %q is where boards keep the state of an update", ErrReserved, path)
 	case top == ManifestName, top == StatementName, top == keysFolder, top == packsFolder, strings.HasPrefix(top, stagingPrefix):
 		return fmt.Errorf("%w: %q belongs to the update protocol", ErrReserved, path)
 	}
@@ -215,6 +216,10 @@ type Link struct {
 	Pending error
 }
 
+// maxChain is how many keysets ReadChain reads: a server may make up keysets, and
+// sign them with keys of its own, without end.
+const maxChain = 1000
+
 // ReadChain reads the keysets of a site, from the first to the last. Each
 // must follow the one before; only the last may lack signatures. That the first
 // is the right one is for the caller to check: a server can have replaced all.
@@ -233,10 +238,10 @@ func ReadChain(ctx context.Context, src Source) ([]Link, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", KeysetName(n), src, err)
 		}
-		chain = append(chain, link)
-		if n == math.MaxInt64 {
-			return chain, nil
+		if n > maxChain {
+			return nil, fmt.Errorf("%s of %s: %w: more than %d keysets", KeysetName(n), src, ErrFormat, maxChain)
 		}
+		chain = append(chain, link)
 	}
 }
 

@@ -157,6 +157,9 @@ func (s *Statement) openManifest(encoded []byte) (*manifest.Manifest, error) {
 	case m.App != "" && m.App != s.App:
 		return nil, fmt.Errorf("%w: it is for %q, not %q", ErrContent, m.App, s.App)
 	}
+	if len(m.Files) == 0 {
+		return nil, fmt.Errorf("%w: boards refuse such a release", ErrNoFiles)
+	}
 	for _, f := range m.Files {
 		if f.SHA256 == "" {
 			return nil, fmt.Errorf("%w: %s has no SHA-256", ErrContent, f.Path)

@@ -74,6 +74,8 @@ func TestVerifyFindsContradictions(t *testing.T) {
 		{"another application", `{"app":"lamp","version":7,"files":[]}`, ErrContent},
 		{"a file without SHA-256", file(`,"md5":"` + sum[:32] + `"`), ErrContent},
 		{"a reserved path", `{"version":7,"files":[{"path":"keys/1.json","version":7,"sha256":"` + sum + `"}]}`, ErrReserved},
+		{"a board's state", `{"version":7,"files":[{"path":"ota_state.txt","version":7,"sha256":"` + sum + `"}]}`, ErrReserved},
+		{"no files", `{"version":7,"files":[]}`, ErrNoFiles},
 		{"a path that leads out", `{"version":7,"files":[{"path":"../a.py","version":7,"sha256":"` + sum + `"}]}`, manifest.ErrPath},
 		{"paths in two cases", `{"version":7,"files":[{"path":"A.py","version":7,"sha256":"` + sum + `"},{"path":"a.py","version":7,"sha256":"` + sum + `"}]}`, manifest.ErrCollision},
 		{"no manifest", `{}`, manifest.ErrFormat},

@@ -261,6 +261,8 @@ func explainRelease(err error) error {
 		return err
 	case errors.Is(err, release.ErrReserved):
 		return withHint(err, "rename the file, or leave it out with --ext, --exclude-prefix or --exclude-folder")
+	case errors.Is(err, release.ErrNoFiles):
+		return withHint(err, "see what --ext, --exclude-prefix and --exclude-folder leave out")
 	case errors.Is(err, release.ErrNotSite):
 		return withHint(err, "give a new folder, or an empty one; nothing was changed")
 	case errors.Is(err, release.ErrPlace):

@@ -192,7 +192,7 @@ func explainVerify(err error, where string) error {
 		return withHint(err, "\"saguarota keys list %s\" shows it; give all keys that boards are made with, by --pub, and their --threshold and --keyset", where)
 	case errors.Is(err, release.ErrApp):
 		return withHint(err, "check --app: boards refuse what is for another application")
-	case errors.Is(err, release.ErrExpired), errors.Is(err, release.ErrContent):
+	case errors.Is(err, release.ErrExpired), errors.Is(err, release.ErrContent), errors.Is(err, release.ErrReserved), errors.Is(err, release.ErrNoFiles):
 		return withHint(err, "build and publish it again")
 	case errors.Is(err, release.ErrSignature), errors.Is(err, release.ErrFormat), errors.Is(err, release.ErrSequence):
 		return withHint(err, "it was damaged or forged; publish it again from where it was built")
