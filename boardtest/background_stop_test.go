@@ -1,7 +1,17 @@
 package boardtest
 
 import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cactuscon/saguarota/rehearse"
 )
@@ -131,6 +141,107 @@ if not exists("tried"):
 				p.holdsRelease(two)
 				p.isClean()
 			})
+		})
+	}
+}
+
+// halves has a listener send each larger piece of its connections in two, with some ticks between.
+type halves struct {
+	net.Listener
+	ticks ticks
+	sent  *atomic.Int32 // in two
+}
+
+func (h halves) Accept() (net.Conn, error) {
+	c, err := h.Listener.Accept()
+	return halvesConn{c, h}, err
+}
+
+type halvesConn struct {
+	net.Conn
+	halves
+}
+
+func (c halvesConn) Write(b []byte) (int, error) {
+	if len(b) < 1000 {
+		return c.Conn.Write(b)
+	}
+	n, err := c.Conn.Write(b[:len(b)/2])
+	if err != nil {
+		return n, err
+	}
+	if err := c.ticks.wait(context.Background(), 3); err != nil {
+		return n, err
+	}
+	c.sent.Add(1)
+	more, err := c.Conn.Write(b[len(b)/2:])
+	return n + more, err
+}
+
+// A record of TLS that has arrived in part, and a chunk of which only the length has, don't hold up the
+// application.
+func TestBackgroundParts(t *testing.T) {
+	two := incompressible(100_000)
+	for _, overTLS := range []bool{true, false} {
+		t.Run(fmt.Sprintf("TLS %v", overTLS), func(t *testing.T) {
+			p := newPublisher(t, setup{})
+			old := p.site.manifest
+			p.publish(200, two)
+			k := ticks{make(chan struct{}, 1<<20)}
+			var sent atomic.Int32
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				rec := httptest.NewRecorder()
+				p.site.ServeHTTP(rec, r)
+				body := rec.Body.Bytes()
+				if overTLS {
+					w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+					w.WriteHeader(rec.Code)
+					w.Write(body)
+					return
+				}
+				conn, buf, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				fmt.Fprintf(buf, "HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", rec.Code, len(body))
+				buf.Flush()
+				if err := k.wait(r.Context(), 3); err != nil {
+					t.Errorf("%s: %v", r.URL.Path, err)
+				}
+				buf.Write(body)
+				buf.WriteString("\r")
+				buf.Flush()
+				if err := k.wait(r.Context(), 3); err != nil {
+					t.Errorf("%s: %v", r.URL.Path, err)
+				}
+				buf.WriteString("\n0\r\n\r\n")
+				buf.Flush()
+			}))
+			if overTLS {
+				server.Listener = halves{server.Listener, k, &sent}
+				server.TLS = newAuthority(t, "ours").server("localhost", -time.Hour, time.Hour)
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			defer server.Close()
+			dir := t.TempDir()
+			for name, text := range release1.with(release{"versions.json": string(old)}) {
+				file := filepath.Join(dir, name)
+				if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			said := runApplication(t, k, dir, strings.Replace(server.URL, "127.0.0.1", "localhost", 1)+"/ota/", keyA.PublicKey().String(), "later")
+			says(t, said, "staged True ", "OTA: installed; restarting", "reset")
+			if overTLS && sent.Load() == 0 {
+				t.Error("no record came in parts")
+			}
 		})
 	}
 }

@@ -23,6 +23,9 @@ type ticks struct {
 
 // wait waits for n more ticks. That they come shows that the application is not held up.
 func (k ticks) wait(ctx context.Context, n int) error {
+	for len(k.lines) > 0 {
+		<-k.lines // those of before
+	}
 	for range n {
 		select {
 		case <-k.lines:

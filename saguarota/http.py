@@ -121,6 +121,8 @@ class Client:
         self.ca = ca
         self._sock = self._raw = self._key = None
         self._done = True
+        self._one = bytearray(1)
+        self._ahead = 0  # is the body's next byte in there?
 
     def close(self):
         """Drop the connection, if there is one."""
@@ -184,12 +186,38 @@ class Client:
         raise self._error("too many redirects")
 
     def ready(self):
-        """In the background, yield until readinto() need not wait, or its time is up."""
-        self._start("body")
-        while self.background and self._sock and not self._done and not self._poll.poll(0):
-            if not self._ms():
-                return
-            yield _TICK
+        """In the background, yield until readinto() need not wait."""
+        # It takes a byte to know: a part of a TLS record or of a chunk's length is no data.
+        if self.background and self._sock and not self._done and not self._ahead:
+            self._start("body")
+            if self._chunked and not self._left:
+                yield from self._chunk()
+            if not self._done:
+                self._ahead = yield from self._io(self._sock.readinto, self._one, 1)
+                if not self._ahead:
+                    self._cut()
+
+    def _chunk(self):
+        # The line before a chunk; after the last one, all that is left.
+        line = yield from self._line()
+        if self._inner:  # this line only ends the chunk before
+            line = "" if line else (yield from self._line())
+        self._inner = True
+        size = _cut(line, ";")[0].strip()
+        if not size or len(size) > 7 or size.lower().strip("0123456789abcdef"):
+            raise self._error("bad chunk size")
+        self._left = int(size, 16)
+        if not self._left:
+            self._room = _HEAD
+            while (yield from self._line(True)):
+                pass
+            self._end()
+
+    def _cut(self):
+        # The connection ends: so does a body that has neither length nor chunks.
+        if self._left is not None:
+            raise self._error("cut short")
+        return self._end()
 
     def readinto(self, buf):
         """Read the body's next bytes into buf; -> how many, up to len(buf), 0 at the true end."""
@@ -199,29 +227,27 @@ class Client:
             raise HTTPError("no body")
         self._start("body")
         if self._chunked and not self._left:
-            line = self._now(self._line)
-            if self._inner:  # this line only ends the chunk before
-                line = "" if line else self._now(self._line)
-            self._inner = True
-            size = _cut(line, ";")[0].strip()
-            if not size or len(size) > 7 or size.lower().strip("0123456789abcdef"):
-                raise self._error("bad chunk size")
-            self._left = int(size, 16)
-            if not self._left:
-                self._room = _HEAD
-                while self._now(self._line, True):
-                    pass
-                return self._end()
+            self._now(self._chunk)
+            if self._done:
+                return 0
         n = len(buf)
-        if self._left is None:
+        if self._left is not None:
+            n = min(self._left, n)
+        if self._ahead:
+            buf[0] = self._one[0]
+            self._ahead = 0
+            try:
+                n = 1 + (n > 1 and self._sock.readinto(memoryview(buf)[1:n]) or 0)
+            except OSError as e:
+                raise self._error(e)
+        else:
             n = self._now(self._io, self._sock.readinto, buf, n)
-            return n or self._end()
-        n = self._now(self._io, self._sock.readinto, buf, min(self._left, n))
-        if not n:
-            raise self._error("cut short")
-        self._left -= n
-        if not self._left and not self._chunked:
-            self._end()
+            if not n:
+                return self._cut()
+        if self._left is not None:
+            self._left -= n
+            if not self._left and not self._chunked:
+                self._end()
         return n
 
     def _now(self, step, *args):
@@ -328,6 +354,7 @@ class Client:
         # is complete, .status is 0 where nothing at all has come back, otherwise None.
         self.status = 0
         self._done = False
+        self._ahead = 0
         self._room = _HEAD
         self._start("sending")
         self._poll.modify(self._sock, _OUT)
