@@ -175,9 +175,10 @@ type Board struct {
 	Hidden  bool     // not listed or counted; a poll brings it back
 	Revoked bool     // its token is not accepted
 
-	FirstSeen, LastSeen time.Time
-	Report              Report // the last
-	Task                Task   // of the last rollout that it was a member of
+	FirstSeen time.Time // or added
+	LastSeen  time.Time // zero: it was added, and has not polled yet
+	Report    Report    // the last
+	Task      Task      // of the last rollout that it was a member of
 }
 
 // CheckName reports whether a name, tag or the like can be stored: 1 to

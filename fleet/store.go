@@ -100,6 +100,11 @@ type Store interface {
 	// out. It returns how many were changed.
 	ChangeBoards(ctx context.Context, by Actor, app string, ids []string, change func(*Board) error) (int, error)
 
+	// AddBoard stores a board that has not polled yet: ErrExists, or ErrFull if the
+	// application has as many as it may. How many are new within a minute does not
+	// count here.
+	AddBoard(ctx context.Context, by Actor, app, id string) error
+
 	// DeleteBoards forgets boards. One that polls again is new.
 	DeleteBoards(ctx context.Context, by Actor, app string, ids []string) (int, error)
 

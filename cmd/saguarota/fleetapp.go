@@ -64,7 +64,7 @@ func fleetAppAddCommand() *cobra.Command {
 	flags.IntVar(&app.Threshold, "threshold", 1, "how many of the keys must have signed")
 	flags.Int64Var(&app.Keyset, "keyset", 1, "which keyset these keys are")
 	flags.DurationVar(&every, "poll-every", fleet.DefaultPollPeriod, "how long a board waits between two polls, on average")
-	flags.BoolVar(&app.Tokens, "board-tokens", false, "take in only boards that show their own token: saguarota fleet device token")
+	flags.BoolVar(&app.Tokens, "board-tokens", false, "take in only boards that show their own token: saguarota fleet device add")
 	flags.Int64Var(&app.MaxBoards, "max-boards", 100_000, "how many boards are taken in; 0: as many as come")
 	flags.Int64Var(&app.MaxPerMinute, "max-boards-per-minute", 1000, "how many new boards are taken in within a minute; 0: as many as come")
 	return cmd
@@ -96,85 +96,5 @@ func fleetAppListCommand() *cobra.Command {
 		},
 	}
 	s.add(cmd.Flags())
-	return cmd
-}
-
-func fleetDeviceCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "Tokens of single boards"}
-	cmd.AddCommand(fleetDeviceTokenCommand())
-	return cmd
-}
-
-func fleetDeviceTokenCommand() *cobra.Command {
-	var s serverFlags
-	cmd := &cobra.Command{
-		Use:     "token APP BOARD",
-		Short:   "Print the token of a board",
-		Long:    "Print the token that the board of an application with --board-tokens has to show.\nIt is derived from the board's id: it is the same every time, and the server keeps\nno list of them.",
-		Example: "  saguarota fleet device token badge e66058388358952c",
-		Args:    twoArguments("saguarota fleet device token APP BOARD"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			secret, err := client.BoardTokenWithResponse(ctx, args[0], args[1])
-			if err := done(secret, err); err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), secret.JSON200.Secret)
-			return nil
-		},
-	}
-	s.add(cmd.Flags())
-	return cmd
-}
-
-// twoArguments is for commands that take two.
-func twoArguments(usage string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 2 {
-			return withHint(fmt.Errorf("%s takes two arguments, not %d", cmd.Name(), len(args)), "type %q", usage)
-		}
-		return nil
-	}
-}
-
-func fleetTokenCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "token", Short: "Tokens of people and programs"}
-	cmd.AddCommand(fleetTokenAddCommand())
-	return cmd
-}
-
-func fleetTokenAddCommand() *cobra.Command {
-	var s serverFlags
-	var scope string
-	var days int64
-	cmd := &cobra.Command{
-		Use:     "add NAME --scope SCOPE",
-		Short:   "Make a token and print it",
-		Long:    "Make a token and print it. It is not shown again: the server keeps its hash only.\n\nScopes are read, publish, manage and admin; each includes those before it.",
-		Example: "  saguarota fleet token add ci --scope publish --days 365",
-		Args:    oneArgument("name", "saguarota fleet token add NAME --scope SCOPE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			made, err := client.AddTokenWithResponse(ctx, api.NewToken{Name: args[0], Scope: scope, Days: &days})
-			if err := done(made, err); err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), made.JSON200.Secret)
-			return nil
-		},
-	}
-	s.add(cmd.Flags())
-	cmd.Flags().StringVar(&scope, "scope", "read", "what it allows: read, publish, manage or admin")
-	cmd.Flags().Int64Var(&days, "days", 0, "after how many days it expires; 0: never")
 	return cmd
 }

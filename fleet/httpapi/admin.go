@@ -162,6 +162,7 @@ var adminErrors = []struct {
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden"},
 	{fleet.ErrNotFound, http.StatusNotFound, "not found"},
 	{fleet.ErrExists, http.StatusConflict, "exists"},
+	{fleet.ErrFull, http.StatusConflict, "full"},
 	{fleet.ErrOlder, http.StatusConflict, "older"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict"},
 	{fleet.ErrState, http.StatusConflict, "state"},

@@ -94,6 +94,17 @@ func (a admin) DeleteBoards(ctx context.Context, r api.DeleteBoardsRequestObject
 	return api.DeleteBoards200JSONResponse{Boards: n}, nil
 }
 
+func (a admin) AddBoard(ctx context.Context, r api.AddBoardRequestObject) (api.AddBoardResponseObject, error) {
+	v, err := a.known(ctx, r.App)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.refreshed(ctx, a.store.AddBoard(ctx, a.actor(ctx), r.App, r.ID)); err != nil {
+		return nil, err
+	}
+	return api.AddBoard200JSONResponse{Secret: v.App.Enrolment.BoardToken(r.App, r.ID)}, nil
+}
+
 func (a admin) BoardToken(ctx context.Context, r api.BoardTokenRequestObject) (api.BoardTokenResponseObject, error) {
 	v, err := a.known(ctx, r.App)
 	if err != nil {

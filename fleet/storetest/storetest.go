@@ -39,6 +39,7 @@ func Run(t *testing.T, fresh func(t *testing.T) func(t *testing.T) fleet.Store) 
 		{"Seen", testSeen},
 		{"Boards", testBoards},
 		{"ChangeBoards", testChangeBoards},
+		{"AddBoard", testAddBoard},
 		{"DeleteBoards", testDeleteBoards},
 		{"Counts", testCounts},
 		{"Snapshot", testSnapshot},

@@ -555,6 +555,11 @@ type ClientInterface interface {
 	// Corresponds with GET /apps/{app}/board/{id} (the `GetBoard` operationId).
 	GetBoard(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AddBoard Register a board before it polls, and get its token
+	//
+	// Corresponds with PUT /apps/{app}/board/{id} (the `AddBoard` operationId).
+	AddBoard(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// BoardToken The token of a board
 	//
 	// Corresponds with POST /apps/{app}/board/{id}/token (the `BoardToken` operationId).
@@ -857,6 +862,21 @@ func (c *Client) PutBlobWithBody(ctx context.Context, app string, sum string, co
 // Corresponds with GET /apps/{app}/board/{id} (the `GetBoard` operationId).
 func (c *Client) GetBoard(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetBoardRequest(c.Server, app, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddBoard Register a board before it polls, and get its token
+//
+// Corresponds with PUT /apps/{app}/board/{id} (the `AddBoard` operationId).
+func (c *Client) AddBoard(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddBoardRequest(c.Server, app, id)
 	if err != nil {
 		return nil, err
 	}
@@ -1527,6 +1547,47 @@ func NewGetBoardRequest(server string, app string, id string) (*http.Request, er
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddBoardRequest constructs an http.Request for the AddBoard method
+func NewAddBoardRequest(server string, app string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "app", app, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/apps/%s/board/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2572,6 +2633,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /apps/{app}/board/{id} (the `GetBoard` operationId).
 	GetBoardWithResponse(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*GetBoardResponse, error)
 
+	// AddBoardWithResponse Register a board before it polls, and get its token
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /apps/{app}/board/{id} (the `AddBoard` operationId).
+	AddBoardWithResponse(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*AddBoardResponse, error)
+
 	// BoardTokenWithResponse The token of a board
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3016,6 +3084,54 @@ func (r GetBoardResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetBoardResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddBoardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Secret
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddBoardResponse) GetJSON200() *Secret {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r AddBoardResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddBoardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddBoardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddBoardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddBoardResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3982,6 +4098,19 @@ func (c *ClientWithResponses) GetBoardWithResponse(ctx context.Context, app stri
 	return ParseGetBoardResponse(rsp)
 }
 
+// AddBoardWithResponse Register a board before it polls, and get its token
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /apps/{app}/board/{id} (the `AddBoard` operationId).
+func (c *ClientWithResponses) AddBoardWithResponse(ctx context.Context, app string, id string, reqEditors ...RequestEditorFn) (*AddBoardResponse, error) {
+	rsp, err := c.AddBoard(ctx, app, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddBoardResponse(rsp)
+}
+
 // BoardTokenWithResponse The token of a board
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4489,6 +4618,39 @@ func ParseGetBoardResponse(rsp *http.Response) (*GetBoardResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Board
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddBoardResponse parses an HTTP response from a AddBoardWithResponse call
+func ParseAddBoardResponse(rsp *http.Response) (*AddBoardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddBoardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Secret
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5108,6 +5270,9 @@ type ServerInterface interface {
 	// GetBoard A board
 	// (GET /apps/{app}/board/{id})
 	GetBoard(w http.ResponseWriter, r *http.Request, app string, id string)
+	// AddBoard Register a board before it polls, and get its token
+	// (PUT /apps/{app}/board/{id})
+	AddBoard(w http.ResponseWriter, r *http.Request, app string, id string)
 	// BoardToken The token of a board
 	// (POST /apps/{app}/board/{id}/token)
 	BoardToken(w http.ResponseWriter, r *http.Request, app string, id string)
@@ -5314,6 +5479,41 @@ func (siw *ServerInterfaceWrapper) GetBoard(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetBoard(w, r, app, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddBoard operation middleware
+func (siw *ServerInterfaceWrapper) AddBoard(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "app" -------------
+	var app string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "app", r.PathValue("app"), &app, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "app", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddBoard(w, r, app, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6107,6 +6307,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/apps/{app}/blobs/missing", wrapper.MissingBlobs)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/apps/{app}/blobs/{sum}", wrapper.PutBlob)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/apps/{app}/board/{id}", wrapper.GetBoard)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/apps/{app}/board/{id}", wrapper.AddBoard)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/apps/{app}/board/{id}/token", wrapper.BoardToken)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/apps/{app}/boards", wrapper.ListBoards)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/apps/{app}/boards/change", wrapper.ChangeBoards)
@@ -6338,6 +6539,46 @@ type GetBoarddefaultJSONResponse struct {
 }
 
 func (response GetBoarddefaultJSONResponse) VisitGetBoardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddBoardRequestObject struct {
+	App string `json:"app"`
+	ID  string `json:"id"`
+}
+
+type AddBoardResponseObject interface {
+	VisitAddBoardResponse(w http.ResponseWriter) error
+}
+
+type AddBoard200JSONResponse Secret
+
+func (response AddBoard200JSONResponse) VisitAddBoardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddBoarddefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response AddBoarddefaultJSONResponse) VisitAddBoardResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7066,6 +7307,9 @@ type StrictServerInterface interface {
 	// GetBoard A board
 	// (GET /apps/{app}/board/{id})
 	GetBoard(ctx context.Context, request GetBoardRequestObject) (GetBoardResponseObject, error)
+	// AddBoard Register a board before it polls, and get its token
+	// (PUT /apps/{app}/board/{id})
+	AddBoard(ctx context.Context, request AddBoardRequestObject) (AddBoardResponseObject, error)
 	// BoardToken The token of a board
 	// (POST /apps/{app}/board/{id}/token)
 	BoardToken(ctx context.Context, request BoardTokenRequestObject) (BoardTokenResponseObject, error)
@@ -7331,6 +7575,33 @@ func (sh *strictHandler) GetBoard(w http.ResponseWriter, r *http.Request, app st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetBoardResponseObject); ok {
 		if err := validResponse.VisitGetBoardResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddBoard operation middleware
+func (sh *strictHandler) AddBoard(w http.ResponseWriter, r *http.Request, app string, id string) {
+	var request AddBoardRequestObject
+
+	request.App = app
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AddBoard(ctx, request.(AddBoardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddBoard")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AddBoardResponseObject); ok {
+		if err := validResponse.VisitAddBoardResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
