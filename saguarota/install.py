@@ -9,7 +9,7 @@ import uos as os
 from .error import OTAError
 from .recover import Journal, exists, remove
 from .stage import check, moves, todo
-from .undo import _rank, copy, file, plan
+from .undo import _rank, copy, ensure_parent, file, plan
 
 _STAND_IN = """\
 # SaguarOTA: stands in for this file until the update is confirmed or undone.
@@ -22,18 +22,6 @@ except ImportError:
 sys.path.pop(0)
 _ota.{1}
 """
-
-
-def ensure_parent(path):
-    """Make the folders above path."""
-    i = path.find("/", 1)
-    while i > 0:
-        try:
-            os.mkdir(path[:i])
-        except OSError:
-            if not exists(path[:i]):
-                raise
-        i = path.find("/", i + 1)
 
 
 def calls(path):
@@ -214,6 +202,12 @@ class Installer:
         for f in todo(self.folder):
             if f[0] in "rd" and not self._dropped(f):
                 room += os.stat(f[8])[6] + cluster
+            if f[0] in "ra" and _rank(self.j, f[8]) > 1 and not self._dropped(f):
+                room += os.stat(file(self.j, f[1], "n"))[6] + cluster  # to finish a confirmation
+        if self.guard:
+            for name in ("boot", "main"):  # those that the release leaves alone
+                if exists(file(self.j, name, "o")):
+                    room += os.stat(file(self.j, name, "o"))[6] + cluster
         with open(self.folder + "/room", "wb") as f:
             while room > 0:
                 # In steps: what a cut in one has taken is lost until FAT is checked.

@@ -43,8 +43,7 @@ def revert(ota, j):
 
 def restore(ota, folder=""):
     """Copy the original's backup tree over the live one."""
-    from .install import ensure_parent
-    from .undo import copy
+    from .undo import copy, ensure_parent
 
     for name, is_folder in _backups(ota.backup_dir, folder):
         path = folder + "/" + name

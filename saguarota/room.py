@@ -105,8 +105,13 @@ def _check_space(ota, id):
             need += keep + blocks(max(0, new - old))
             if _optional(ota, f):
                 spare += keep
+            if f[8].lower()[-7:] in ("boot.py", "main.py"):
+                need += blocks(new) + 1  # once more, for the end of the trial
     if by_copy:
         need += blocks(names)
+        for name in ("boot.py", "main.py"):
+            if exists(name):
+                need += 2 * blocks(os.stat(name)[6])
     if need > free and exists(ota.backup_dir + "/pack"):
         remove(ota.backup_dir + "/pack")  # the update works without
         size, total, free = space(ota)

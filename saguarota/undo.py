@@ -31,6 +31,7 @@ def copy(path, live):
             if not n:
                 break
             g.write(mv[:n])
+            g.flush()  # what a cut finds unfinished is room lost on FAT
             feed()
     if not same(path, live, buf):
         raise OSError("read back wrong: " + live)
@@ -158,12 +159,12 @@ def arm(j, timeout):
     """
     if not timeout or "timer" in RUN:
         return
-    Timer = builtin("machine").Timer
     for id in (-1, 3, 2, 1, 0):  # a virtual one, or what an application takes last
         try:
+            Timer = builtin("machine").Timer
             timer = Timer(id)
             timer.init(period=timeout * 1000, mode=Timer.ONE_SHOT, callback=_expired)
-        except (ValueError, OSError):
+        except Exception:
             continue
         RUN["timer"] = timer
         return
@@ -215,12 +216,14 @@ def undo(j):
             if f[0] == "a":
                 if moves and keep and not exists(new) and exists(path):
                     os.rename(path, new)
-                elif not moves or not exists(new):
+                else:
                     remove(path)
                 _prune(path, int(f[2]))
-            elif not exists(old):
-                pass  # not moved yet
-            elif not moves:
+                continue
+            if not exists(old):
+                continue  # not moved yet
+            ensure_parent(path)  # an application on trial may have tidied up
+            if not moves:
                 if not same(old, path):
                     copy(old, path)
             else:
@@ -235,6 +238,7 @@ def undo(j):
 
 def finish(j):
     """Complete a confirmation: the start files of the new release take their places."""
+    remove(j.folder + "/room")
     _start_files(j, False)
     confirmed(j, j.left)
 
@@ -256,6 +260,18 @@ def drop(j, keep=None):
     j.target = "-"
     j.save("I")
     cleanup(j, keep)
+
+
+def ensure_parent(path):
+    """Make the folders above path."""
+    i = path.find("/", 1)
+    while i > 0:
+        try:
+            os.mkdir(path[:i])
+        except OSError:
+            if not exists(path[:i]):
+                raise
+        i = path.find("/", i + 1)
 
 
 def _prune(path, index):
@@ -360,7 +376,8 @@ def boot(folder, names):
     except Exception as e:
         # Firmware would not start main.py now: let this boot count as failed.
         sys.print_exception(e)
-        reset()
+        if exists(folder + "/plan"):  # not so where somebody removed it
+            reset()
 
 
 def main(folder):
