@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -57,6 +58,8 @@ type fleetOptions struct {
 	tlsCert   string
 	tlsKey    string
 	maxBoards int
+	limits    httpapi.Limits
+	proxies   []string
 }
 
 func (o *fleetOptions) add(flags *pflag.FlagSet) {
@@ -69,6 +72,12 @@ func (o *fleetOptions) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.tlsCert, "tls-cert", "", "file with the certificate, for HTTPS")
 	flags.StringVar(&o.tlsKey, "tls-key", "", "file with the certificate's private key")
 	flags.IntVar(&o.maxBoards, "max-boards-in-memory", httpapi.DefaultMaxBoards, "how many boards are kept in memory; others cost a query")
+	const minute = "; the same number at once after a pause; 0: as many as come"
+	flags.IntVar(&o.limits.Address, "limit-address", 0, "how many requests a minute an address may make"+minute)
+	flags.IntVar(&o.limits.Board, "limit-board", 60, "how many polls a minute a board may make"+minute)
+	flags.IntVar(&o.limits.Packs, "limit-packs", 60, "how many packs a minute are made for an address"+minute)
+	flags.IntVar(&o.limits.Refused, "limit-refused", 60, "how many wrong tokens a minute an address may show"+minute)
+	flags.StringSliceVar(&o.proxies, "proxy", nil, "networks of proxies before the server, such as 10.0.0.0/8, whose X-Forwarded-For is believed")
 }
 
 // complete fills in what follows from --data, and says what is missing.
@@ -88,10 +97,26 @@ func (o *fleetOptions) complete() error {
 		return withHint(errors.New("it is not said where the files of releases are"), "give --blobs, or a folder for all with --data DIR")
 	case (o.tlsCert == "") != (o.tlsKey == ""):
 		return withHint(errors.New("HTTPS takes both a certificate and its key"), "give --tls-cert and --tls-key, or neither")
+	case min(o.limits.Address, o.limits.Board, o.limits.Packs, o.limits.Refused) < 0:
+		return withHint(errors.New("a limit is below 0"), "give 0 to --limit-… for no limit")
 	case o.maxBoards < 1:
 		return withHint(fmt.Errorf("--max-boards-in-memory is %d", o.maxBoards), "give at least 1")
 	}
-	return nil
+	_, err := o.networks()
+	return err
+}
+
+// networks returns the networks of --proxy.
+func (o *fleetOptions) networks() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range o.proxies {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, withHint(fmt.Errorf("--proxy %q is no network", text), "write it as 10.0.0.0/8, or 10.0.0.7/32 for one address")
+		}
+		list = append(list, network)
+	}
+	return list, nil
 }
 
 // certificate returns the certificate, nil where there is to be none.
@@ -157,6 +182,10 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	proxies, err := o.networks()
+	if err != nil {
+		return err
+	}
 	store, blobs, err := o.open(ctx)
 	if err != nil {
 		return err
@@ -165,6 +194,7 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	server, err := httpapi.New(ctx, httpapi.Config{
 		Store: store, Blobs: blobs, Now: time.Now, Jitter: rand.Float64, Log: log, MaxBoards: o.maxBoards,
+		Limits: o.limits, Proxies: proxies,
 	})
 	if err != nil {
 		return err

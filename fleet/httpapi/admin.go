@@ -101,8 +101,17 @@ func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) htt
 			s.writeAdminError(w, r, fmt.Errorf("the OpenAPI document does not have %s", r.Pattern))
 			return
 		}
+		from := s.from(r)
+		if wait := s.limits.refused.full(from, s.now()); wait > 0 {
+			retryAfter(w, wait)
+			writeError(w, http.StatusTooManyRequests, "too many", "too many wrong tokens came from this address; Retry-After says when to try again")
+			return
+		}
 		token, err := s.token(r, scope)
 		if err != nil {
+			if errors.Is(err, fleet.ErrUnauthorized) {
+				s.limits.refused.take(from, s.now())
+			}
 			s.writeAdminError(w, r, err)
 			return
 		}

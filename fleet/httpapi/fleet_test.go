@@ -72,13 +72,17 @@ func newRig(t *testing.T, change ...func(*fleet.App)) *rig {
 }
 
 // newServer returns one more server of the same fleet.
-func (r *rig) newServer() *httpapi.Server {
+func (r *rig) newServer(change ...func(*httpapi.Config)) *httpapi.Server {
 	r.t.Helper()
-	s, err := httpapi.New(r.t.Context(), httpapi.Config{
+	c := httpapi.Config{
 		Store: r.store, Blobs: r.blobs, Now: r.now,
 		Jitter: func() float64 { return 0.5 },
 		Log:    slog.New(slog.NewTextHandler(&r.log, nil)),
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := httpapi.New(r.t.Context(), c)
 	r.must(err)
 	return s
 }

@@ -26,6 +26,13 @@ func (s *Server) servePack(w http.ResponseWriter, r *http.Request, v *fleet.View
 		writeText(w, http.StatusNotFound, "there is no such pack")
 		return
 	}
+	if !s.packs.Has(from, to) {
+		if wait := s.limits.packs.take(s.from(r), s.now()); wait > 0 {
+			w.Header().Del("Vary")
+			writeTooMany(w, wait)
+			return
+		}
+	}
 	data, err := s.packs.Get(r.Context(), from, to)
 	switch {
 	case r.Context().Err() != nil:

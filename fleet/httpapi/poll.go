@@ -64,9 +64,20 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 		writeStatement(w, r, rel)
 		return
 	}
+	from := s.from(r)
+	mine := limitKey{address: from.address, app: v.App.Name, id: report.ID}
+	if wait := s.limits.board.take(mine, s.now()); wait > 0 {
+		s.setPoll(w, wait+time.Second-1) // whole seconds, rounded up
+		writeTooMany(w, wait)
+		return
+	}
 	d, err := s.decide(r, v, report)
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized):
+		if wait := s.limits.refused.take(from, s.now()); wait > 0 {
+			writeTooMany(w, wait)
+			return
+		}
 		s.log.Warn("a board is refused", "app", v.App.Name, "board", report.ID, "error", err)
 		writeText(w, http.StatusUnauthorized, "this board has no valid token")
 		return

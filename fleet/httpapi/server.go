@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,11 @@ type Config struct {
 	// MaxBoards is how many boards are kept in memory at most: 0 for
 	// DefaultMaxBoards. A board that is not costs a query.
 	MaxBoards int
+
+	Limits Limits
+	// Proxies are the addresses of proxies before the server. What they say in
+	// X-Forwarded-For is who asks.
+	Proxies []netip.Prefix
 }
 
 // DefaultMaxBoards is how many boards are kept in memory if nothing is said: some 200 MB.
@@ -51,6 +57,8 @@ type Server struct {
 	manifests *manifestCache
 	contents  *contentCache
 	packs     *packcache.Cache
+	limits    limits
+	proxies   []netip.Prefix
 	handler   http.Handler
 }
 
@@ -64,6 +72,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		boards:    newBoardCache(c.MaxBoards),
 		manifests: newManifestCache(),
 		contents:  newContentCache(),
+		limits:    newLimits(c.Limits),
+		proxies:   c.Proxies,
 	}
 	s.packs = packcache.New(maxPacks, pack.Options{}, s.packed)
 	if err := s.Refresh(ctx); err != nil {
@@ -138,7 +148,7 @@ func (s *Server) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /release/{app}/{id}/{path...}", s.serveRelease)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.serveReady)
-	return secure(mux), s.handleAdmin(mux)
+	return secure(s.limitAddress(mux)), s.handleAdmin(mux)
 }
 
 // serveReady tells a load balancer whether this server can do all of its work.

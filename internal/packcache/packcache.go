@@ -79,6 +79,13 @@ func (c *Cache) Get(ctx context.Context, from, to string) ([]byte, error) {
 	}
 }
 
+// Has reports whether Get would not begin to make the pack: it is made, or being made.
+func (c *Cache) Has(from, to string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.packs[from+"-"+to] != nil
+}
+
 // fill makes a pack, for all who wait for it.
 func (c *Cache) fill(ctx context.Context, e *entry, from, to string) {
 	e.data, e.err = c.make(ctx, from, to)
