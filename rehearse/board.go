@@ -58,7 +58,7 @@ const (
 	resetCauseWatchdog   = 3
 	resetCauseSoft       = 5
 	programToStart       = "import micropython; micropython.opt_level(3); import board; micropython.opt_level(0); board.run(globals())"
-	waitForOutputOfAKill = 2 * time.Second
+	waitForOutputOfAKill = 30 * time.Second // a busy machine may take some seconds to hand it over
 	maxComputing         = 20 * time.Second
 )
 
