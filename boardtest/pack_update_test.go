@@ -2,7 +2,9 @@ package boardtest
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cactuscon/saguarota/manifest"
 	"github.com/cactuscon/saguarota/pack"
 	"github.com/cactuscon/saguarota/rehearse"
 )
@@ -286,4 +289,46 @@ print("error", ota.last_error_code)
 		p.holdsRelease(two)
 		p.isClean()
 	})
+}
+
+// handMade makes a pack of records, each given as the bytes from its tag on; the last one makes file last.
+func handMade(last int, records ...[]byte) string {
+	var data bytes.Buffer
+	w, _ := flate.NewWriter(&data, flate.BestCompression) // fails for bad levels only
+	for _, r := range records {
+		w.Write(r)
+	}
+	w.Write([]byte{0})
+	w.Close()
+	out := append([]byte("otapack\x01\x0c"), binary.AppendUvarint(nil, uint64(data.Len()))...)
+	out = append(out, byte(last), 0)
+	return string(append(append(out, data.Bytes()...), 0))
+}
+
+// Whoever sends packs must not find out what is in files that are no part of a release, by having them
+// copied into one whose content he knows.
+func TestPackReadsNoSecrets(t *testing.T) {
+	const secret = "PASSWORD = 'xyzzy'\n"
+	uv := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+	for _, kind := range []byte{3, 4} {
+		t.Run(fmt.Sprintf("kind %d", kind), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, setup{})
+			old := r.site.manifest
+			two := release1.with(release{"guess.py": secret})
+			m := r.site.publish(200, two)
+			index := slices.IndexFunc(m.Files, func(f manifest.File) bool { return f.Path == "guess.py" }) + 1
+			whole := slices.Concat([]byte{1, 1}, uv(len(r.site.manifest)), uv(len(r.site.manifest)), r.site.manifest)
+			file := func(base string) []byte {
+				return slices.Concat([]byte{kind, byte(index)}, uv(len(base)), []byte(base), uv(len(secret)), uv(0), uv(len(secret)<<1), uv(0))
+			}
+			name := pack.Name(old, r.site.manifest)
+			r.write("secrets.py", secret)
+			r.site.files[name] = handMade(index, whole, file("secrets.py"))
+			r.updates(two)
+			if got, want := r.site.asked(), []string{"versions.json", name, "guess.py"}; !slices.Equal(got, want) {
+				t.Errorf("the board asked for %q, want %q", got, want)
+			}
+		})
+	}
 }

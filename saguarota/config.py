@@ -165,6 +165,9 @@ def _apply(ota, args, kwargs):
             print("OTA: {}={!r} makes no sense; using {!r}".format(name, value, default))
             value = convert(default)
         setattr(ota, name, value)
+    for name in kwargs:
+        if name not in ota.__dict__:
+            print("OTA: there is no option " + name)  # public_key, and nothing would be verified
     if ota.recurse_http_fs:
         ota.manifest_url = None
     policy = str(ota.delete_files_not_in_manifest_policy).lower()
