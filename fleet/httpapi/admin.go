@@ -101,18 +101,8 @@ func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) htt
 			s.writeAdminError(w, r, fmt.Errorf("the OpenAPI document does not have %s", r.Pattern))
 			return
 		}
-		from := s.from(r)
-		if wait := s.limits.refused.full(from, s.now()); wait > 0 {
-			retryAfter(w, wait)
-			writeError(w, http.StatusTooManyRequests, "too many", "too many wrong tokens came from this address; Retry-After says when to try again")
-			return
-		}
-		token, err := s.token(r, scope)
+		token, err := s.allowed(w, r, scope)
 		if err != nil {
-			if errors.Is(err, fleet.ErrUnauthorized) {
-				s.limits.refused.take(from, s.now())
-			}
-			s.writeAdminError(w, r, err)
 			return
 		}
 		// Checking a large release takes its time.
@@ -129,6 +119,26 @@ func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) htt
 		r.Body = http.MaxBytesReader(w, body, limit)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// allowed returns the token that a call shows, if it allows the scope. Otherwise it
+// answers.
+func (s *Server) allowed(w http.ResponseWriter, r *http.Request, scope fleet.Scope) (*fleet.Token, error) {
+	from := s.from(r)
+	if wait := s.limits.refused.full(from, s.now()); wait > 0 {
+		s.metrics.limited.WithLabelValues("refused").Inc()
+		retryAfter(w, wait)
+		writeError(w, http.StatusTooManyRequests, "too many", "too many wrong tokens came from this address; Retry-After says when to try again")
+		return nil, fleet.ErrUnauthorized
+	}
+	token, err := s.token(r, scope)
+	if err != nil {
+		if errors.Is(err, fleet.ErrUnauthorized) {
+			s.limits.refused.take(from, s.now())
+		}
+		s.writeAdminError(w, r, err)
+	}
+	return token, err
 }
 
 // token returns the token that a call shows, if it allows the scope.

@@ -140,6 +140,7 @@ func (s *Server) limitAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
 			if wait := s.limits.address.take(s.from(r), s.now()); wait > 0 {
+				s.metrics.limited.WithLabelValues("address").Inc()
 				writeTooMany(w, wait)
 				return
 			}

@@ -26,9 +26,12 @@ func (s *Server) servePack(w http.ResponseWriter, r *http.Request, v *fleet.View
 		writeText(w, http.StatusNotFound, "there is no such pack")
 		return
 	}
+	source := "memory"
 	if !s.packs.Has(from, to) {
+		source = "made"
 		if wait := s.limits.packs.take(s.from(r), s.now()); wait > 0 {
 			w.Header().Del("Vary")
+			s.metrics.limited.WithLabelValues("packs").Inc()
 			writeTooMany(w, wait)
 			return
 		}
@@ -42,6 +45,7 @@ func (s *Server) servePack(w http.ResponseWriter, r *http.Request, v *fleet.View
 		writeText(w, http.StatusServiceUnavailable, "not now")
 		return
 	}
+	s.metrics.packs.WithLabelValues(source).Inc()
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Del("Vary")

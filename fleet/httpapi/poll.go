@@ -47,14 +47,18 @@ func (s *Server) serveBoard(w http.ResponseWriter, r *http.Request) {
 // servePoll answers a poll: with the statement of a release, or with 304 where there
 // is nothing to install.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View) {
+	answer := pollFailed
+	defer func() { s.metrics.polls.WithLabelValues(answer).Inc() }()
 	// The answer is for this board alone.
 	w.Header().Set("Cache-Control", "private, no-cache")
 	w.Header().Set("Vary", ReportHeader)
 	report, ok := s.report(w, r)
 	if !ok {
+		answer = pollSenseless
 		return
 	}
 	if report == nil {
+		answer = pollAnonymous
 		// A board that does not say what it is, or a person with a browser.
 		rel := channelRelease(v)
 		if rel == nil {
@@ -67,6 +71,8 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 	from := s.from(r)
 	mine := limitKey{address: from.address, app: v.App.Name, id: report.ID}
 	if wait := s.limits.board.take(mine, s.now()); wait > 0 {
+		answer = pollLimited
+		s.metrics.limited.WithLabelValues("board").Inc()
 		s.setPoll(w, wait+time.Second-1) // whole seconds, rounded up
 		writeTooMany(w, wait)
 		return
@@ -74,7 +80,9 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 	d, err := s.decide(r, v, report)
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized):
+		answer = pollRefused
 		if wait := s.limits.refused.take(from, s.now()); wait > 0 {
+			s.metrics.limited.WithLabelValues("refused").Inc()
 			writeTooMany(w, wait)
 			return
 		}
@@ -91,9 +99,11 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 	}
 	s.setPoll(w, d.Poll)
 	if d.Release == nil {
+		answer = pollNothing
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	answer = pollOffered
 	w.Header().Set("ETag", statementTag(d.Release))
 	writeSigned(w, r, d.Release.Signed)
 }

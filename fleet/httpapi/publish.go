@@ -57,6 +57,7 @@ func (s *Server) Publish(ctx context.Context, by fleet.Actor, app string, p Publ
 	if err := s.store.AddRelease(ctx, by, rel, keysets); err != nil {
 		return nil, err
 	}
+	s.metrics.published.Inc()
 	return rel, s.Refresh(ctx)
 }
 

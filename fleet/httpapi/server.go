@@ -59,6 +59,7 @@ type Server struct {
 	packs     *packcache.Cache
 	limits    limits
 	proxies   []netip.Prefix
+	metrics   *metrics
 	handler   http.Handler
 }
 
@@ -75,6 +76,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		limits:    newLimits(c.Limits),
 		proxies:   c.Proxies,
 	}
+	s.metrics = newMetrics(rolloutCollector{s})
+	s.log = slog.New(countedErrors{c.Log.Handler(), s.metrics.errors})
 	s.packs = packcache.New(maxPacks, pack.Options{}, s.packed)
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
@@ -148,6 +151,7 @@ func (s *Server) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /release/{app}/{id}/{path...}", s.serveRelease)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.serveReady)
+	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	return secure(s.limitAddress(mux)), s.handleAdmin(mux)
 }
 
