@@ -19,11 +19,14 @@ func TestTrialJournalSpoilt(t *testing.T) {
 		state string
 		// replaces boot.py: there are stand-ins, and a confirmation is finished in state F
 		boot bool
+		next string // if set, half-way from the one state to the other
 	}{
-		{"swapping", "S", false}, {"swapping behind stand-ins", "S", true},
-		{"on trial", "T", false}, {"on trial behind stand-ins", "T", true},
-		{"finishing", "F", true}, {"confirmed", "C", false}, {"confirmed behind stand-ins", "C", true},
-		{"undoing", "U", false}, {"undoing behind stand-ins", "U", true}, {"idle", "I", false},
+		{"swapping", "S", false, ""}, {"swapping behind stand-ins", "S", true, ""},
+		{"in the middle of the swap", "S", false, "T"}, {"in the middle of the swap, behind stand-ins", "S", true, "T"},
+		{"on trial", "T", false, ""}, {"on trial behind stand-ins", "T", true, ""},
+		{"finishing", "F", true, ""}, {"confirmed", "C", false, ""}, {"confirmed behind stand-ins", "C", true, ""},
+		{"undoing", "U", false, ""}, {"undoing behind stand-ins", "U", true, ""},
+		{"in the middle of the undo", "U", false, "I"}, {"idle", "I", false, ""},
 	}
 	onBoth(t, func(t *testing.T, fs rehearse.FileSystem) {
 		for _, s := range states {
@@ -60,12 +63,21 @@ func TestTrialJournalSpoilt(t *testing.T) {
 				}
 				r.board.Log = ""
 				n := r.firstIn(s.state, base, log)
+				if s.next == "I" {
+					n = (n + len(log)) / 2
+				} else if s.next != "" {
+					n = (n + r.firstIn(s.next, base, log)) / 2
+				}
 				for _, spoil := range []struct {
 					name string
 					do   func()
 				}{
 					{"the newest slot is empty", func() { r.write(stateFolder+"/"+r.newest(), "") }},
 					{"the newest slot is garbage", func() { r.write(stateFolder+"/"+r.newest(), "\xff\x00\tgarbage\t") }},
+					{"the newest slot has another state", func() {
+						name := stateFolder + "/" + r.newest()
+						r.write(name, strings.Replace(r.read(name), "\t"+s.state+"\t", "\tC\t", 1)+map[bool]string{true: "x"}[s.state == "C"])
+					}},
 					{"the newest slot is gone", func() { r.remove(stateFolder + "/" + r.newest()) }},
 					{"both are empty", func() { r.write(stateFolder+"/s0", ""); r.write(stateFolder+"/s1", "") }},
 					{"both are garbage", func() { r.write(stateFolder+"/s0", "\xff"); r.write(stateFolder+"/s1", "ota1\t1\tS\n") }},

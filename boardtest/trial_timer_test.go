@@ -24,6 +24,7 @@ func TestTrialEndsByItself(t *testing.T) {
 	}{
 		{"a syntax error in main.py, a timer", timer, release{"main.py": "def main(:\n"}, "SyntaxError", rehearse.Reset},
 		{"main.py computes for ever, a timer", timer, release{"main.py": "print('hangs')\nwhile True:\n    pass\n"}, "hangs", rehearse.Reset},
+		{"boot.py computes for ever, a timer", timer, release{"boot.py": "print('hangs')\nwhile True:\n    pass\n"}, "hangs", rehearse.Reset},
 		{"main.py sleeps for ever, a timer", timer, release{"main.py": "import time\nprint('hangs')\nwhile True:\n    time.sleep(100)\n"}, "hangs", rehearse.Reset},
 		{"main.py computes for ever, a watchdog", watchdog, release{"main.py": "print('hangs')\nwhile True:\n    pass\n"}, "hangs", rehearse.Watchdog},
 		{"an import error in a deep module, a timer", timer, release{
@@ -78,9 +79,13 @@ func TestTrialTimerEndsWithConfirmation(t *testing.T) {
 		r := newRig(t, setup{fs: fs, options: "confirm_timeout_s=1"})
 		r.board.REPL = 24 * time.Hour
 		r.site.publish(200, release2)
-		r.updates(release2)
-		if res := r.bootTo(rehearse.AtREPL); len(res.Armed) > 0 {
-			t.Errorf("armed after a confirmation: %v", res.Armed)
+		r.bootTo(rehearse.Reset)
+		for range 2 {
+			res := r.bootTo(rehearse.AtREPL)
+			says(t, res.Output, "app two")
+			if len(res.Armed) > 0 {
+				t.Errorf("armed after a confirmation: %v", res.Armed)
+			}
 		}
 	})
 }

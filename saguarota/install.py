@@ -111,6 +111,8 @@ class Installer:
         yield from self._verify()
         yield from self._backup()
         yield from self._write_plan()
+        # In both slots: of one that is lost later, the other must not say "I".
+        j.save("S")
         j.save("S")
         if Journal(j.folder).state != "S":
             raise OSError(5)  # the slot was not kept: a damaged folder (damage.py)
