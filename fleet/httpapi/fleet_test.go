@@ -28,7 +28,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // a rig is a fleet with one server and the application "badge".
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	store  *sqlstore.Store
 	blobs  blob.Store
@@ -40,7 +40,7 @@ type rig struct {
 	log    lockedBuffer
 }
 
-func newRig(t *testing.T, change ...func(*fleet.App)) *rig {
+func newRig(t testing.TB, change ...func(*fleet.App)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir()}
 	var err error
