@@ -2,6 +2,7 @@ package boardtest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,22 @@ func TestReport(t *testing.T) {
 		return false
 	})
 	p.run()
+}
+
+// device_id=None is the same as none, also where a release is confirmed.
+func TestReportNothing(t *testing.T) {
+	p := newPublisher(t, setup{options: "device_id=None"})
+	p.site.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if text, ok := r.Header["Saguarota"]; ok {
+			t.Errorf("the board says %q", text)
+		}
+		return false
+	})
+	p.publish(200, release2)
+	p.updates(release2)
+	if got := p.site.asked(); slices.Index(got[1:], "versions.json.sig") >= 0 {
+		t.Errorf("the board asked for %q, and the statement only once is enough", got)
+	}
 }
 
 // What a report holds is for the server that was named: no redirect carries it to another.

@@ -23,7 +23,8 @@ Plan lines: <op> <id> <depth> <size> <sums> <from> <to> <index> <path>      (tab
 States: I idle, S swapping, T trial, F finishing a confirmation, U undoing, C confirmed
 with the backups kept. Mode: m where files are moved (a rename is atomic: littlefs) or c
 where they are copied (FAT), then 1 where stand-ins guard the start files, or 0,
-then o and n where the old boot.py and the new one call the updater; o alone while original.py puts the original library's backups back.
+then o and n where the old boot.py and the new one call the updater; o alone while original.py
+puts the original library's backups back.
 Ops: r replace, R replace without a backup, a add, d delete; and for a start file that the
 release leaves alone, while a stand-in takes its place: k keep, x absent.
 """

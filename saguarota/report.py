@@ -35,7 +35,7 @@ def headers(ota, j, error):
         ("channel", ota.channel),
     ):
         if value:
-            line += "; {}={}".format(key, _escaped(value))
+            line += "; {}={}".format(key, _escaped(value[:64]))  # a server cuts what is longer
     line += "\r\n"
     if ota.device_token:
         line += "Authorization: Bearer {}\r\n".format(_escaped(ota.device_token))
@@ -43,9 +43,8 @@ def headers(ota, j, error):
 
 
 def _escaped(text):
-    # At most 64 characters: a server cuts what is longer.
     out = ""
-    for b in text[:64].encode():
+    for b in text.encode():
         out += chr(b) if 32 <= b < 127 and b not in b";%" else "%{:02X}".format(b)
     return out
 

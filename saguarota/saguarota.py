@@ -50,7 +50,7 @@ class OTAUpdater:
         application may do other work between two steps. apply: False to stop before the
         installation, which apply() then makes.
         """
-        self.error = self.last_error_code
+        self.error = self.last_error_code  # of the check before, for report.py
         self.last_error_code = self.last_error_message = None
         j = self._recover()
         if "watchdog_ms" in self._kwargs:
@@ -79,7 +79,7 @@ class OTAUpdater:
             from .trial import confirm
 
             confirm(j, not cleanup)
-            if "device_id" in self._kwargs:
+            if self._kwargs.get("device_id"):
                 from .report import send
 
                 send(self, j)

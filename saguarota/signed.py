@@ -17,7 +17,7 @@ _MAX_STEPS = const(32)  # keysets in one poll: whoever has the keys could make i
 _MAX_WAIT = const(1209600)  # seconds to the next poll: anybody may have written the header
 
 
-def fetch(ota, j, link, buf=None):
+def fetch(ota, j, link):
     """poll.fetch for a board with public keys: nothing that they have not signed passes.
 
     Returns the release id and the pin of its manifest ({"sha256", "size"}), or None where there
@@ -34,7 +34,7 @@ def fetch(ota, j, link, buf=None):
     if data is None:
         print("OTA: no update: the server has none for this board")
         return None
-    id, pin = yield from _decide(ota, link, j, trust, buf, data)
+    id, pin = yield from _decide(ota, link, j, trust, data)
     if id is None:
         return None
     if j:
@@ -80,7 +80,7 @@ def _read(ota, c, url, limit):
     return bytes(memoryview(buf)[:n])
 
 
-def _decide(ota, link, j, trust, buf, data):
+def _decide(ota, link, j, trust, data):
     """Which release to install, by its statement: an id, or None; and the manifest's pin."""
     s = _load("statement", "statement", data)
     # Before anything is asked for on its behalf.
@@ -91,7 +91,7 @@ def _decide(ota, link, j, trust, buf, data):
     old = _load("keyring", "installed", ota, trust, j)
     newer = _load("keyring", "judge", ota, trust, s, old)
     if j and newer is None:
-        newer = s["version"] > _load("manifest", "version", ota.local_manifest_file, buf)
+        newer = s["version"] > _load("manifest", "version", ota.local_manifest_file, link.hole)
     if j and not newer:
         print("OTA: no update: the server has version {}".format(s["version"]))
         return None, None
