@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -33,7 +34,7 @@ func fleetAppAddCommand() *cobra.Command {
 		Long:    fleetAppAddLong,
 		Example: "  saguarota fleet app add badge --pub release.key.pub --server https://updates.example.com",
 		Args:    oneArgument("application", "saguarota fleet app add NAME --pub KEY"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			if len(pubs) == 0 {
 				return withHint(fmt.Errorf("the application %q has no public key", args[0]), "give the key that boards have with --pub KEY.pub")
 			}
@@ -45,18 +46,12 @@ func fleetAppAddCommand() *cobra.Command {
 				app.PublicKeys = append(app.PublicKeys, key.String())
 			}
 			app.Name, app.PollSeconds = args[0], int64(every/time.Second)
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
 			if err := done(client.AddAppWithResponse(ctx, app)); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: registered\n", app.Name)
 			return nil
-		},
+		}),
 	}
 	flags := cmd.Flags()
 	s.add(flags)
@@ -76,13 +71,7 @@ func fleetAppListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the applications",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, _ []string) error {
 			list, err := client.ListAppsWithResponse(ctx)
 			if err := done(list, err); err != nil {
 				return err
@@ -93,7 +82,7 @@ func fleetAppListCommand() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%d of %d\t%v\t%v\t%d\n", a.Name, a.Threshold, len(a.PublicKeys), time.Duration(a.PollSeconds)*time.Second, a.Tokens, a.MaxBoards)
 			}
 			return w.Flush()
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd

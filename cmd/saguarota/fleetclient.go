@@ -61,6 +61,22 @@ func (s *serverFlags) client() (*api.ClientWithResponses, error) {
 		}))
 }
 
+// a serverCommand does what a command does that speaks to a server.
+type serverCommand func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error
+
+// run returns f as the RunE of a command, which Ctrl-C ends.
+func (s *serverFlags) run(f serverCommand) func(cmd *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		client, err := s.client()
+		if err != nil {
+			return err
+		}
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		return f(ctx, client, cmd, args)
+	}
+}
+
 // interruptible returns the command's context, which Ctrl-C ends.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(cmd.Context(), os.Interrupt)

@@ -30,20 +30,14 @@ func fleetDeviceTokenCommand() *cobra.Command {
 		Long:    "Print the token that the board of an application with --board-tokens has to show.\nIt is derived from the board's id: it is the same every time, and the server keeps\nno list of them.",
 		Example: "  saguarota fleet device token badge e66058388358952c",
 		Args:    twoArguments("saguarota fleet device token APP BOARD"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			secret, err := client.BoardTokenWithResponse(ctx, args[0], args[1])
 			if err := done(secret, err); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), secret.JSON200.Secret)
 			return nil
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd
@@ -67,13 +61,7 @@ func fleetDeviceAddCommand() *cobra.Command {
 		Long:    "Register a board before it polls, and print its token: the option \"device_token\" of\nthe board, whose \"device_id\" is BOARD. An application that takes in any board needs\nno token, but a board that is registered can be tagged and pinned before it polls.",
 		Example: "  saguarota fleet device add badge e66058388358952c",
 		Args:    twoArguments("saguarota fleet device add APP BOARD"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			secret, err := client.AddBoardWithResponse(ctx, args[0], args[1])
 			if err := done(secret, err); err != nil {
 				if secret != nil && secret.JSONDefault != nil && secret.JSONDefault.Error == "exists" {
@@ -83,7 +71,7 @@ func fleetDeviceAddCommand() *cobra.Command {
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), secret.JSON200.Secret)
 			return nil
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd
@@ -107,7 +95,7 @@ func fleetDeviceListCommand() *cobra.Command {
 		Long:    fleetDeviceListLong,
 		Example: "  saguarota fleet device list badge --by tag --value lab\n  saguarota fleet device list badge --rollout 3 --stage undone",
 		Args:    oneArgument("application", "saguarota fleet device list APP"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			if limit < 1 {
 				return withHint(fmt.Errorf("--limit is %d", limit), "give at least 1")
 			}
@@ -115,14 +103,8 @@ func fleetDeviceListCommand() *cobra.Command {
 			if stage != "" {
 				p.Stage = &stage
 			}
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
 			return listDevices(ctx, cmd.OutOrStdout(), client, args[0], p, limit)
-		},
+		}),
 	}
 	flags := cmd.Flags()
 	s.add(flags)
@@ -188,13 +170,7 @@ func someBoards(usage string) cobra.PositionalArgs {
 }
 
 // changeDevices changes boards, and says of how many that is true which is said.
-func changeDevices(cmd *cobra.Command, s *serverFlags, args []string, change api.BoardChange, what string) error {
-	client, err := s.client()
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible(cmd)
-	defer stop()
+func changeDevices(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string, change api.BoardChange, what string) error {
 	change.Ids = args[1:]
 	changed, err := client.ChangeBoardsWithResponse(ctx, args[0], change)
 	if err := done(changed, err); err != nil {
@@ -221,7 +197,7 @@ func fleetDeviceSwitchCommand(name, short, what string, set func(c *api.BoardCha
 		Short:   short,
 		Example: "  saguarota fleet device " + name + " badge e66058388358952c\n  saguarota fleet device " + name + " badge e66058388358952c --undo",
 		Args:    someBoards("saguarota fleet device " + usage),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			on := !undo
 			var change api.BoardChange
 			set(&change, &on)
@@ -229,8 +205,8 @@ func fleetDeviceSwitchCommand(name, short, what string, set func(c *api.BoardCha
 			if undo {
 				said = "not " + what + " any more"
 			}
-			return changeDevices(cmd, &s, args, change, said)
-		},
+			return changeDevices(ctx, client, cmd, args, change, said)
+		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().BoolVar(&undo, "undo", false, "take it back")
@@ -245,7 +221,7 @@ func fleetDevicePinCommand() *cobra.Command {
 		Short:   "Give boards one version and no other",
 		Example: "  saguarota fleet device pin badge e66058388358952c --version 1700000000\n  saguarota fleet device pin badge e66058388358952c --version 0",
 		Args:    someBoards("saguarota fleet device pin APP BOARD... --version VERSION"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			what := fmt.Sprintf("pinned to version %d", version)
 			switch {
 			case !cmd.Flags().Changed("version") || version < 0:
@@ -253,8 +229,8 @@ func fleetDevicePinCommand() *cobra.Command {
 			case version == 0:
 				what = "not pinned any more"
 			}
-			return changeDevices(cmd, &s, args, api.BoardChange{Pin: &version}, what)
-		},
+			return changeDevices(ctx, client, cmd, args, api.BoardChange{Pin: &version}, what)
+		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().Int64Var(&version, "version", 0, "version that they are to have; 0: not pinned")
@@ -269,12 +245,12 @@ func fleetDeviceTagCommand() *cobra.Command {
 		Short:   "Give boards tags, or take them away",
 		Example: "  saguarota fleet device tag badge e66058388358952c --add lab --remove hall",
 		Args:    someBoards("saguarota fleet device tag APP BOARD... --add TAG"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			if len(add)+len(remove) == 0 {
 				return withHint(errors.New("it is not said which tags"), "give --add TAG or --remove TAG")
 			}
-			return changeDevices(cmd, &s, args, api.BoardChange{AddTags: &add, RemoveTags: &remove}, "tagged")
-		},
+			return changeDevices(ctx, client, cmd, args, api.BoardChange{AddTags: &add, RemoveTags: &remove}, "tagged")
+		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().StringSliceVar(&add, "add", nil, "tags to give")
@@ -289,13 +265,7 @@ func fleetDeviceDeleteCommand() *cobra.Command {
 		Short:   "Forget boards; one that polls again is new",
 		Example: "  saguarota fleet device delete badge e66058388358952c",
 		Args:    someBoards("saguarota fleet device delete APP BOARD..."),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			ids := args[1:]
 			deleted, err := client.DeleteBoardsWithResponse(ctx, args[0], api.BoardIds{Ids: ids})
 			if err := done(deleted, err); err != nil {
@@ -303,7 +273,7 @@ func fleetDeviceDeleteCommand() *cobra.Command {
 			}
 			writeChanged(cmd.OutOrStdout(), deleted.JSON200.Boards, len(ids), "deleted")
 			return nil
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -27,20 +28,14 @@ func fleetTokenAddCommand() *cobra.Command {
 		Long:    "Make a token and print it. It is not shown again: the server keeps its hash only.\n\nScopes are read, publish, manage and admin; each includes those before it.",
 		Example: "  saguarota fleet token add ci --scope publish --days 365",
 		Args:    oneArgument("name", "saguarota fleet token add NAME --scope SCOPE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			made, err := client.AddTokenWithResponse(ctx, api.NewToken{Name: args[0], Scope: scope, Days: &days})
 			if err := done(made, err); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), made.JSON200.Secret)
 			return nil
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().StringVar(&scope, "scope", "read", "what it allows: read, publish, manage or admin")
@@ -54,13 +49,7 @@ func fleetTokenListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the tokens, without their secrets",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, _ []string) error {
 			list, err := client.ListTokensWithResponse(ctx)
 			if err := done(list, err); err != nil {
 				return err
@@ -71,7 +60,7 @@ func fleetTokenListCommand() *cobra.Command {
 				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, t.Scope, t.Created.Format(time.RFC3339), timeOrDash(t.Expires), timeOrDash(t.Revoked))
 			}
 			return w.Flush()
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd
@@ -92,23 +81,17 @@ func fleetTokenRevokeCommand() *cobra.Command {
 		Short:   "Make a token invalid, by its number",
 		Example: "  saguarota fleet token revoke 3",
 		Args:    oneArgument("token's number", "saguarota fleet token revoke TOKEN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil {
 				return withHint(fmt.Errorf("%q is no token's number", args[0]), "\"saguarota fleet token list\" lists them")
 			}
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
 			if err := done(client.RevokeTokenWithResponse(ctx, id)); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "token %d: revoked\n", id)
 			return nil
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd

@@ -39,15 +39,9 @@ func publishCommand() *cobra.Command {
 		Long:    publishLong,
 		Example: publishExample,
 		Args:    oneArgument("site", "saguarota publish SITE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			return publish(ctx, cmd, client, args[0], channel, step)
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().StringVar(&channel, "channel", "", "give the release to all boards that follow this channel, at once")

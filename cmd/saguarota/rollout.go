@@ -79,24 +79,18 @@ func rolloutStartCommand() *cobra.Command {
 		Long:    rolloutStartLong,
 		Example: rolloutStartExample,
 		Args:    oneArgument("application", "saguarota rollout start APP --version VERSION"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			plan, err := o.plan()
 			if err != nil {
 				return err
 			}
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
 			started, err := client.StartRolloutWithResponse(ctx, args[0], api.NewRollout{Channel: o.channel, Version: o.version, Plan: plan})
 			if err := done(started, err); err != nil {
 				return err
 			}
 			writeRollout(cmd.OutOrStdout(), started.JSON200)
 			return nil
-		},
+		}),
 	}
 	flags := cmd.Flags()
 	s.add(flags)
@@ -168,15 +162,9 @@ func rolloutStatusCommand() *cobra.Command {
 		Short:   "Show the rollouts of an application, or one by its number",
 		Example: "  saguarota rollout status badge\n  saguarota rollout status 3",
 		Args:    oneArgument("application or rollout", "saguarota rollout status APP"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			return rolloutStatus(ctx, cmd.OutOrStdout(), client, args[0])
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	return cmd
@@ -227,24 +215,18 @@ func rolloutSteerCommand(action, short string) *cobra.Command {
 		Short:   short,
 		Example: "  saguarota rollout " + action + " 3",
 		Args:    oneArgument("rollout", "saguarota rollout "+action+" ROLLOUT"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil {
 				return withHint(fmt.Errorf("%q is no rollout's number", args[0]), "\"saguarota rollout status APP\" lists them")
 			}
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
 			steered, err := client.SteerRolloutWithResponse(ctx, id, api.SteerRolloutParamsAction(action), api.Reason{Reason: &reason})
 			if err := done(steered, err); err != nil {
 				return err
 			}
 			writeRollout(cmd.OutOrStdout(), steered.JSON200)
 			return nil
-		},
+		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the log")
