@@ -45,6 +45,7 @@ type BuildOptions struct {
 // A Build is what BuildSite wrote.
 type Build struct {
 	Manifest  *manifest.Manifest
+	Encoded   []byte             // Manifest, as it is signed
 	Previous  *manifest.Manifest // of the newest release before; nil if there is none
 	Statement *Statement
 	Document  *Document
@@ -113,7 +114,7 @@ func BuildSite(ctx context.Context, dir string, o BuildOptions) (*Build, error) 
 		return nil, err
 	}
 
-	b := &Build{Manifest: m, Previous: previous.manifest, Statement: &o.Statement}
+	b := &Build{Manifest: m, Encoded: encoded, Previous: previous.manifest, Statement: &o.Statement}
 	b.Statement.Version, b.Statement.Manifest, b.Statement.Keyset = m.Version, PinOf(encoded), keyset.Version
 	b.Document, err = b.Statement.Document()
 	if err != nil {

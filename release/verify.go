@@ -31,6 +31,29 @@ type Report struct {
 // every file. The report says how far it got also where there is an error. If
 // the site has a keyset of root's number, that must be root (ErrRoot).
 func VerifySite(ctx context.Context, src Source, root *Keyset, b Board) (*Report, error) {
+	r, err := VerifySigned(ctx, src, root, b)
+	if err != nil {
+		return r, err
+	}
+	for _, f := range r.Manifest.Files {
+		n, err := verifyFile(ctx, src, f)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", f.Path, err)
+		}
+		r.Files++
+		r.Bytes += n
+	}
+	if dir, ok := src.(Dir); ok {
+		if err := r.noteStrangers(dir); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// VerifySigned is VerifySite without the files: it says whether the statement, the
+// keysets and the manifest are what a board takes.
+func VerifySigned(ctx context.Context, src Source, root *Keyset, b Board) (*Report, error) {
 	r := new(Report)
 	s, doc, err := SiteStatement(ctx, src)
 	if err != nil {
@@ -87,19 +110,6 @@ func VerifySite(ctx context.Context, src Source, root *Keyset, b Board) (*Report
 	}
 	if r.Manifest, err = s.openManifest(encoded); err != nil {
 		return r, fmt.Errorf("%s: %w", ManifestName, err)
-	}
-	for _, f := range r.Manifest.Files {
-		n, err := verifyFile(ctx, src, f)
-		if err != nil {
-			return r, fmt.Errorf("%s: %w", f.Path, err)
-		}
-		r.Files++
-		r.Bytes += n
-	}
-	if dir, ok := src.(Dir); ok {
-		if err := r.noteStrangers(dir); err != nil {
-			return r, err
-		}
 	}
 	return r, nil
 }
