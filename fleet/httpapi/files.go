@@ -63,12 +63,17 @@ func (s *Server) serveRelease(w http.ResponseWriter, r *http.Request) {
 		writeText(w, http.StatusNotFound, "there is no such release")
 		return
 	}
+	path := r.PathValue("path")
+	if n, ok := keysetNumber(path); ok {
+		s.serveKeyset(w, r, v.App.Name, n)
+		return
+	}
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	if r.PathValue("path") == release.StatementName {
+	if path == release.StatementName {
 		writeStatement(w, r, rel)
 		return
 	}
-	s.serveContent(w, r, rel, r.PathValue("path"))
+	s.serveContent(w, r, rel, path)
 }
 
 // releaseID returns what a release is called in URLs.

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -169,4 +170,23 @@ func TestKeysetsAreServed(t *testing.T) {
 	if a := r.get("/ota/badge/keys/2.json"); a.status != http.StatusOK || !strings.HasPrefix(a.body, "saguarota-keyset 1\n") {
 		t.Errorf("%d %q", a.status, a.body)
 	}
+	// So does whoever asks for the release by its id; and a tool that builds on it finds
+	// the whole chain.
+	site := fmt.Sprintf("/release/badge/%x/", rel.Statement.Manifest.SHA256[:8])
+	r.must(r.verify(t.Context(), site))
+	src, err := release.NewURLSource(r.web.URL + site)
+	r.must(err)
+	if chain, err := release.ReadChain(t.Context(), src); err != nil || len(chain) != 2 {
+		t.Errorf("%d keysets, %v", len(chain), err)
+	}
+	if a := r.get(site + "keys/2.json"); strings.Contains(a.header.Get("Cache-Control"), "immutable") {
+		t.Error("a keyset, which may still get signatures, is kept for ever")
+	}
+	// What the server has need not be uploaded again.
+	r.clock.Add(60)
+	r.build(map[string]string{"main.py": "print(2)\n"}, second)
+	p := r.publication()
+	p.Keysets = nil
+	_, err = r.server.Publish(t.Context(), r.ada(), "badge", p)
+	r.must(err)
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,7 +19,7 @@ import (
 type Publication struct {
 	Statement   []byte   // versions.json.sig
 	Manifest    []byte   // versions.json
-	Keysets     [][]byte // keys/<n>.json, in their order; those that boards have built in may be missing
+	Keysets     [][]byte // keys/<n>.json; what boards have built in, and what came with a release before, may be missing
 	StepThrough bool
 }
 
@@ -35,7 +36,7 @@ func (s *Server) Publish(ctx context.Context, by fleet.Actor, app string, p Publ
 	if v == nil {
 		return nil, fmt.Errorf("%w: the application %q", fleet.ErrNotFound, app)
 	}
-	site := &publishedSite{p: &p, blobs: s.blobs}
+	site := &publishedSite{p: &p, blobs: s.blobs, stored: func(ctx context.Context, n int64) ([]byte, error) { return s.store.Keyset(ctx, app, n) }}
 	report, err := release.VerifySite(ctx, site, v.App.Root, release.Board{App: app})
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
@@ -45,10 +46,13 @@ func (s *Server) Publish(ctx context.Context, by fleet.Actor, app string, p Publ
 			return nil, fmt.Errorf("publish: %w: the manifest does not say how long %s is; build it with this program", release.ErrContent, f.Path)
 		}
 	}
-	// Only what was verified: keysets up to the one that signed.
+	// Only what was verified: keysets up to the one that signed. The first of them boards
+	// have, but tools that build on a release begin with it.
 	var keysets [][]byte
-	for n := v.App.Root.Version + 1; n <= report.Statement.Keyset; n++ {
-		keysets = append(keysets, site.keyset(n))
+	for n := v.App.Root.Version; n <= report.Statement.Keyset; n++ {
+		if data := site.keyset(n); data != nil {
+			keysets = append(keysets, data)
+		}
 	}
 	if err := s.blobs.Put(ctx, blob.SumOf(p.Manifest), int64(len(p.Manifest)), bytes.NewReader(p.Manifest)); err != nil {
 		return nil, err
@@ -63,9 +67,10 @@ func (s *Server) Publish(ctx context.Context, by fleet.Actor, app string, p Publ
 
 // a publishedSite is a Publication as a release.Source.
 type publishedSite struct {
-	p     *Publication
-	blobs blob.Store
-	files map[string]blob.Sum // by path, once the manifest was read
+	p      *Publication
+	blobs  blob.Store
+	stored func(ctx context.Context, n int64) ([]byte, error) // keysets of releases before
+	files  map[string]blob.Sum                                // by path, once the manifest was read
 }
 
 // String implements release.Source.
@@ -83,7 +88,11 @@ func (s *publishedSite) Open(ctx context.Context, path string) (io.ReadCloser, e
 		if data := s.keyset(n); data != nil {
 			return io.NopCloser(bytes.NewReader(data)), nil
 		}
-		return nil, missing(path)
+		data, err := s.stored(ctx, n)
+		if errors.Is(err, fleet.ErrNotFound) {
+			return nil, missing(path)
+		}
+		return io.NopCloser(bytes.NewReader(data)), err
 	}
 	if s.files == nil {
 		s.files = map[string]blob.Sum{}
