@@ -120,7 +120,9 @@ func (f *Folder) Ping(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	// On a full disk, files can be made still, and not written.
+	_, err = probe.WriteString("ping")
+	return errors.Join(err, probe.Sync(), probe.Close(), os.Remove(probe.Name()))
 }
 
 // a contextReader reads until its context ends.
