@@ -158,9 +158,9 @@ func (r *Rollout) Includes(b *Board, rep *Report) bool {
 	return r.Plan.For.Matches(b, rep) && r.Share().Includes(r.Plan.Salt, b.ID)
 }
 
-// maxSkew is by how much the clocks of two servers may differ, or one be set back,
-// before a step begins anew.
-const maxSkew = time.Minute
+// MaxSkew is by how much the clocks of two servers may differ, or one be set back,
+// before a step, or the time that a board is given, begins anew.
+const MaxSkew = time.Minute
 
 // Advance returns what becomes of the rollout by itself: it halts by its rule, it
 // takes a step that is due, after the last step for all boards it is done. It
@@ -180,7 +180,7 @@ func (r Rollout) Advance(now time.Time) (Rollout, bool) {
 	if r.State != Running {
 		return r, false
 	}
-	if r.StepSince.After(now.Add(maxSkew)) && !r.Plan.Start.After(now) {
+	if r.StepSince.After(now.Add(MaxSkew)) && !r.Plan.Start.After(now) {
 		r.StepSince = now
 		return r, true
 	}

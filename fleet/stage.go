@@ -132,10 +132,15 @@ func (t Task) judge(r *Report) Stage {
 }
 
 // TimeOut returns the task if nothing has been heard for the given time: one that
-// was under way has timed out.
+// was under way has timed out. One that began in what is still to come, by a clock
+// that was ahead, begins now: else it would be under way until then.
 func (t Task) TimeOut(now time.Time, after time.Duration) Task {
-	if after > 0 && t.Stage.Updating() && now.Sub(t.Since) >= after {
+	switch {
+	case after <= 0 || !t.Stage.Updating():
+	case now.Sub(t.Since) >= after:
 		t.Stage, t.Since = TimedOut, now
+	case t.Since.After(now.Add(MaxSkew)):
+		t.Since = now
 	}
 	return t
 }

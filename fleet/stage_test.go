@@ -91,11 +91,18 @@ func TestTimeOut(t *testing.T) {
 		for _, c := range []struct {
 			passed, after time.Duration
 			timesOut      bool
-		}{{time.Hour, time.Hour, true}, {time.Hour - 1, time.Hour, false}, {-time.Hour, time.Hour, false}, {time.Hour, 0, false}} {
+			anew          bool // by a clock that was ahead
+		}{
+			{time.Hour, time.Hour, true, false}, {time.Hour - 1, time.Hour, false, false}, {time.Hour, 0, false, false},
+			{-time.Hour, time.Hour, false, true}, {-fleet.MaxSkew, time.Hour, false, false}, {-time.Hour, 0, false, false},
+		} {
 			now := noon.Add(c.passed)
 			want := task
-			if c.timesOut && (stage == fleet.Offered || stage == fleet.Downloading || stage == fleet.Trial) {
+			if stage.Updating() && c.timesOut {
 				want.Stage, want.Since = fleet.TimedOut, now
+			}
+			if stage.Updating() && c.anew {
+				want.Since = now
 			}
 			if got := task.TimeOut(now, c.after); got != want {
 				t.Errorf("%v for %v of %v: %+v", stage, c.passed, c.after, got)

@@ -280,7 +280,8 @@ func (s *Store) advance(ctx context.Context, r fleet.Rollout, now time.Time) (fl
 // timeOutBatch is how many boards time out in one transaction.
 const timeOutBatch = 500
 
-// timeOut lets those boards time out that are due, and updates r.Counts.
+// timeOut lets those boards time out that are due, and updates r.Counts: what
+// Task.TimeOut says.
 func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) error {
 	after := r.Plan.Timeout
 	if after == 0 || r.Counts.Updating() == 0 {
@@ -299,17 +300,23 @@ func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) er
 				task fleet.Task
 			}
 			var list []late
-			err = rows(ctx, tx, func(row *sql.Rows) error {
-				var l late
-				var since int64
-				err := row.Scan(&l.app, &l.id, &l.task.Stage, &since)
-				l.task.Since = fromUnix(since)
-				list = append(list, l)
-				return err
-			}, "SELECT app, id, stage, since FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND since <= $2 ORDER BY since, id LIMIT $3"+s.d.forUpdate,
-				r.ID, unix(now.Add(-after)), timeOutBatch)
-			if err != nil {
-				return err
+			// Two queries: an index has no part of its own for both ends of it.
+			for _, when := range []struct {
+				is string
+				at time.Time
+			}{{"since <= $2", now.Add(-after)}, {"since > $2", now.Add(fleet.MaxSkew)}} {
+				err := rows(ctx, tx, func(row *sql.Rows) error {
+					var l late
+					var since int64
+					err := row.Scan(&l.app, &l.id, &l.task.Stage, &since)
+					l.task.Since = fromUnix(since)
+					list = append(list, l)
+					return err
+				}, "SELECT app, id, stage, since FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND "+when.is+" ORDER BY since, id LIMIT $3"+s.d.forUpdate,
+					r.ID, unix(when.at), timeOutBatch)
+				if err != nil {
+					return err
+				}
 			}
 			for _, l := range list {
 				next := l.task.TimeOut(now, after)
