@@ -83,6 +83,9 @@ var (
 	ErrMicroPython = errors.New("for a newer MicroPython")
 	ErrExpired     = errors.New("expired")
 
+	// ErrAnswer: a server that does not give what a site has.
+	ErrAnswer = errors.New("the server answers")
+
 	// ErrRollback: a genuine release that is older than one seen before, or has
 	// its number and other content.
 	ErrRollback = errors.New("older than what is installed")

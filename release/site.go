@@ -62,6 +62,9 @@ func (d Dir) String() string { return string(d) }
 func (d Dir) Open(_ context.Context, path string) (io.ReadCloser, error) {
 	f, err := os.OpenInRoot(string(d), filepath.FromSlash(path))
 	if err != nil {
+		if p := (*fs.PathError)(nil); errors.As(err, &p) {
+			p.Op, p.Path = "open", filepath.Join(string(d), p.Path) // which folder it is about
+		}
 		return nil, err
 	}
 	info, err := f.Stat()
@@ -130,7 +133,7 @@ func (s *URLSource) Open(ctx context.Context, path string) (io.ReadCloser, error
 		return resp.Body, nil
 	}
 	_ = resp.Body.Close()
-	err = fmt.Errorf("GET %s: the server answers %s", u.Redacted(), resp.Status)
+	err = fmt.Errorf("GET %s: %w %s", u.Redacted(), ErrAnswer, resp.Status)
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
 		err = &fs.PathError{Op: "get", Path: u.Redacted(), Err: fs.ErrNotExist}
 	}

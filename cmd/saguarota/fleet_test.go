@@ -14,7 +14,7 @@ import (
 //
 //	fleet ARG...    start "saguarota fleet serve --port 0 ARG..." and wait until it
 //	                listens; $SAGUAROTA_SERVER is where, and $SAGUAROTA_TOKEN the
-//	                token, where one was printed. "stop" and "crash" end it
+//	                token, where one was printed. "end" and "crash" end it
 func scriptFleet(ts *testscript.TestScript, neg bool, args []string) {
 	b := ts.Value(backgroundKey{}).(*background)
 	if neg || b.cmd != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			if err := runsToItsEnd(strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")); err != nil {
+				return err
+			}
 			env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			tools, err := filepath.Abs(filepath.Join("..", "..", ".tools"))
@@ -55,11 +59,26 @@ func TestScript(t *testing.T) {
 			"serve": scriptServe,
 			"fleet": scriptFleet,
 			"crash": scriptCrash,
-			"stop":  scriptStop,
+			"end":   scriptEnd,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// runsToItsEnd reports whether no line of a script is testscript's own command "stop",
+// behind which nothing is run and all is well.
+func runsToItsEnd(name string) error {
+	data, err := os.ReadFile(filepath.Join("testdata", "script", name+".txtar"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(data)) {
+		if line == "stop\n" || strings.HasPrefix(line, "stop ") {
+			return fmt.Errorf("%s: %q would end it there; \"end\" ends the server", name, line)
+		}
+	}
+	return nil
 }
 
 func scriptMTime(ts *testscript.TestScript, neg bool, args []string) {

@@ -23,7 +23,7 @@ import (
 //
 //	serve ARG...        start "saguarota serve ARG..." and wait until it listens;
 //	                    $URL is where, $PORT the port
-//	stop interrupt|terminate|stdin
+//	end interrupt|terminate|stdin
 //	                    tell it to stop, by a signal or by closing its standard
 //	                    input, and wait; fails unless its exit status is 0.
 //	                    What it printed is then in serve.out and serve.err
@@ -47,6 +47,8 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	program, err := exec.LookPath("saguarota")
 	ts.Check(err)
+	b.out.Reset()
+	b.errors.Reset()
 	b.cmd = exec.Command(program, append([]string{"serve"}, args...)...)
 	b.cmd.Dir = ts.Getenv("WORK")
 	b.cmd.Env = append(os.Environ(), "OTA_KEY="+ts.Getenv("OTA_KEY"))
@@ -77,10 +79,10 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("PORT", url[strings.LastIndexByte(url, ':')+1:])
 }
 
-func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+func scriptEnd(ts *testscript.TestScript, neg bool, args []string) {
 	b := ts.Value(backgroundKey{}).(*background)
 	if neg || b.cmd == nil || len(args) != 1 {
-		ts.Fatalf("usage: stop interrupt|terminate|stdin")
+		ts.Fatalf("usage: end interrupt|terminate|stdin")
 	}
 	switch args[0] {
 	case "interrupt":
@@ -90,7 +92,7 @@ func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
 	case "stdin":
 		ts.Check(b.stdin.Close())
 	default:
-		ts.Fatalf("stop: by what?")
+		ts.Fatalf("end: by what?")
 	}
 	_, err := io.Copy(io.Discard, b.ready)
 	ts.Check(err)
