@@ -93,7 +93,7 @@ type (
 // anything of its body is read.
 func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := &patientReader{r.Body, http.NewResponseController(w)}
+		body := &patientReader{r.Body, http.NewResponseController(w), time.Now().Add(adminTimeout)}
 		body.extend()
 		w.Header().Set("Cache-Control", "no-store")
 		scope, known := scopes[r.Pattern]
@@ -230,14 +230,20 @@ func writeError(w http.ResponseWriter, status int, word, message string) {
 	_ = json.NewEncoder(w).Encode(api.Error{Error: word, Message: message}) // who asked has gone
 }
 
-// a patientReader gives a client time for every piece of a request's body.
+// a patientReader gives a client time for every piece of a request's body, and some
+// for the whole.
 type patientReader struct {
 	io.ReadCloser
 	conn *http.ResponseController
+	last time.Time
 }
 
 func (r *patientReader) extend() {
-	_ = r.conn.SetReadDeadline(time.Now().Add(patience)) // writers of tests have none to set
+	next := time.Now().Add(patience)
+	if next.After(r.last) {
+		next = r.last
+	}
+	_ = r.conn.SetReadDeadline(next) // writers of tests have none to set
 }
 
 // Read implements io.Reader.

@@ -196,11 +196,13 @@ const (
 )
 
 // NewHTTPServer returns a server for the handler with limits on what a client can
-// take up. Long answers get more time as they get on: see patientWriter.
+// take up. Long answers and bodies get more time as they get on: see patientWriter
+// and patientReader.
 func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       patience, // with the body: none is asked for but by calls, which give it more time
 		WriteTimeout:      patience,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
