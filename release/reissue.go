@@ -23,6 +23,9 @@ type ReissueOptions struct {
 	// Expires; its keyset is Newest's.
 	Old, Newest *Report
 
+	// Taken are versions that there are already, also those of other keysets.
+	Taken map[int64]bool
+
 	Time, Expires int64 // of the new statement
 
 	Indent         int    // of the manifest, as manifest.Encode takes it
@@ -39,10 +42,13 @@ type ReissueOptions struct {
 func Reissue(ctx context.Context, o ReissueOptions) (*Build, error) {
 	newest := o.Newest.Manifest
 	m := &manifest.Manifest{App: o.Old.Statement.App, SignatureField: o.SignatureField}
-	if newest.Version == math.MaxInt64 {
-		return nil, fmt.Errorf("%w: the newest release has the greatest version there can be; rotate the keys, which begins anew", ErrFormat)
+	m.Version = newest.Version
+	for m.Version == newest.Version || o.Taken[m.Version] {
+		if m.Version == math.MaxInt64 {
+			return nil, fmt.Errorf("%w: the newest release has the greatest version there can be; rotate the keys, which begins anew", ErrFormat)
+		}
+		m.Version++
 	}
-	m.Version = newest.Version + 1
 	known := make(map[string]manifest.File, len(newest.Files))
 	for _, f := range newest.Files {
 		known[f.Path] = f

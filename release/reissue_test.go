@@ -58,6 +58,11 @@ func TestReissue(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 
+	o.Taken = map[int64]bool{third: true, third + 1: true}
+	if next, err := Reissue(t.Context(), o); err != nil || next.Statement.Version != third+2 {
+		t.Errorf("where two versions are taken: %+v, %v", next, err)
+	}
+
 	// As a site it is what boards take.
 	b.site += "3"
 	if err := built.WriteSite(t.Context(), b.site, Dir(one), nil); err != nil {

@@ -217,8 +217,12 @@ func (o *buildOptions) times() (signed, expires int64, err error) {
 	return signed, signed + int64(after/time.Second), nil
 }
 
-// parseAge reads a time span: days, weeks, or what time.ParseDuration takes.
-func parseAge(s string) (time.Duration, error) {
+// parseAge reads the value of --expires.
+func parseAge(s string) (time.Duration, error) { return parseSpan("--expires", s) }
+
+// parseSpan reads a time span that is the value of an option: days, weeks, or what
+// time.ParseDuration takes.
+func parseSpan(option, s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
 		if number, ok := strings.CutSuffix(s, unit); ok {
@@ -228,7 +232,7 @@ func parseAge(s string) (time.Duration, error) {
 		}
 	}
 	if err != nil || d < time.Second {
-		return 0, withHint(fmt.Errorf("--expires %q is no time span", s), "give days, weeks or hours, such as 90d, 12w or 36h")
+		return 0, withHint(fmt.Errorf("%s %q is no time span", option, s), "give days, weeks or hours, such as 90d, 12w or 36h")
 	}
 	return d, nil
 }

@@ -13,8 +13,8 @@ import (
 )
 
 func fleetAppCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "app", Short: "Register applications"}
-	cmd.AddCommand(fleetAppAddCommand(), fleetAppListCommand())
+	cmd := &cobra.Command{Use: "app", Short: "Applications: register, list, change"}
+	cmd.AddCommand(fleetAppAddCommand(), fleetAppListCommand(), fleetAppChangeCommand())
 	return cmd
 }
 
@@ -77,13 +77,58 @@ func fleetAppListCommand() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tKEYS\tPOLL EVERY\tTOKENS\tBOARDS AT MOST")
+			fmt.Fprintln(w, "NAME\tKEYS\tPOLL EVERY\tTOKENS\tBOARDS AT MOST\tNEW A MINUTE")
 			for _, a := range *list.JSON200 {
-				fmt.Fprintf(w, "%s\t%d of %d\t%v\t%v\t%d\n", a.Name, a.Threshold, len(a.PublicKeys), time.Duration(a.PollSeconds)*time.Second, a.Tokens, a.MaxBoards)
+				fmt.Fprintf(w, "%s\t%d of %d\t%v\t%v\t%d\t%d\n", a.Name, a.Threshold, len(a.PublicKeys), time.Duration(a.PollSeconds)*time.Second, a.Tokens, a.MaxBoards, a.MaxPerMinute)
 			}
 			return w.Flush()
 		}),
 	}
 	s.add(cmd.Flags())
+	return cmd
+}
+
+func fleetAppChangeCommand() *cobra.Command {
+	var s serverFlags
+	var every time.Duration
+	var tokens bool
+	var boards, perMinute int64
+	cmd := &cobra.Command{
+		Use:     "change NAME",
+		Short:   "Change how an application takes in boards, and how often they poll",
+		Long:    "Change how an application takes in boards, and how often they poll. What is not given\nstays. Its name and its public keys are what boards have built in, and cannot change.",
+		Example: "  saguarota fleet app change badge --poll-every 1h\n  saguarota fleet app change badge --board-tokens=false --max-boards 500000",
+		Args:    oneArgument("application", "saguarota fleet app change NAME --poll-every 1h"),
+		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
+			var change api.AppChange
+			given := cmd.Flags().Changed
+			if seconds := int64(every / time.Second); given("poll-every") {
+				change.PollSeconds = &seconds
+			}
+			if given("board-tokens") {
+				change.Tokens = &tokens
+			}
+			if given("max-boards") {
+				change.MaxBoards = &boards
+			}
+			if given("max-boards-per-minute") {
+				change.MaxPerMinute = &perMinute
+			}
+			if change == (api.AppChange{}) {
+				return withHint(fmt.Errorf("it is not said what is to change of %q", args[0]), "give --poll-every, --board-tokens, --max-boards or --max-boards-per-minute")
+			}
+			if err := done(client.ChangeAppWithResponse(ctx, args[0], change)); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: changed\n", args[0])
+			return nil
+		}),
+	}
+	flags := cmd.Flags()
+	s.add(flags)
+	flags.DurationVar(&every, "poll-every", 0, "how long a board waits between two polls, on average")
+	flags.BoolVar(&tokens, "board-tokens", false, "take in only boards that show their own token")
+	flags.Int64Var(&boards, "max-boards", 0, "how many boards are taken in; 0: as many as come")
+	flags.Int64Var(&perMinute, "max-boards-per-minute", 0, "how many new boards are taken in within a minute; 0: as many as come")
 	return cmd
 }

@@ -27,18 +27,27 @@ func (s *serverFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&s.token, "token-file", "", "file with the token; the variable SAGUAROTA_TOKEN has it if none is given")
 }
 
-// client returns a client of the server.
-func (s *serverFlags) client() (*api.ClientWithResponses, error) {
+// url returns the server's URL, without a slash at its end.
+func (s *serverFlags) url() (string, error) {
 	server := s.server
 	if server == "" {
 		server = os.Getenv("SAGUAROTA_SERVER")
 	}
 	if server == "" {
-		return nil, withHint(errors.New("it is not said which server"), "give its URL with --server, or in SAGUAROTA_SERVER")
+		return "", withHint(errors.New("it is not said which server"), "give its URL with --server, or in SAGUAROTA_SERVER")
 	}
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, withHint(fmt.Errorf("the server %q is no http or https URL", server), "give its URL, such as https://updates.example.com")
+		return "", withHint(fmt.Errorf("the server %q is no http or https URL", server), "give its URL, such as https://updates.example.com")
+	}
+	return strings.TrimRight(server, "/"), nil
+}
+
+// client returns a client of the server.
+func (s *serverFlags) client() (*api.ClientWithResponses, error) {
+	server, err := s.url()
+	if err != nil {
+		return nil, err
 	}
 	token := os.Getenv("SAGUAROTA_TOKEN")
 	if s.token != "" {
@@ -54,7 +63,7 @@ func (s *serverFlags) client() (*api.ClientWithResponses, error) {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("the server redirects; give the URL that it really has") // and do not show it the token
 	}}
-	return api.NewClientWithResponses(strings.TrimRight(server, "/")+api.Path, api.WithHTTPClient(client),
+	return api.NewClientWithResponses(server+api.Path, api.WithHTTPClient(client),
 		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", "Bearer "+token)
 			return nil
@@ -85,6 +94,7 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 // an answered is the answer to a call.
 type answered interface {
 	StatusCode() int
+	ContentType() string
 	GetBody() []byte
 	GetJSONDefault() *api.Error
 }
@@ -97,6 +107,8 @@ func done(a answered, err error) error {
 		return withHint(fmt.Errorf("the server cannot be asked: %w", unreached.Err), "check its URL, and that it runs: saguarota fleet serve")
 	case err != nil:
 		return err
+	case a.StatusCode() == http.StatusOK && !strings.Contains(a.ContentType(), "json"):
+		return withHint(errors.New("what answers is no fleet server"), "check that its URL is that of a fleet server")
 	case a.StatusCode()/100 == 2:
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -14,8 +15,8 @@ import (
 )
 
 func fleetDeviceCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "Single boards: register, list, pin, tag, revoke, hide, delete"}
-	cmd.AddCommand(fleetDeviceAddCommand(), fleetDeviceTokenCommand(), fleetDeviceListCommand(), fleetDevicePinCommand(), fleetDeviceTagCommand(),
+	cmd := &cobra.Command{Use: "device", Short: "Boards: register, list, count, pin, tag, revoke, hide, delete"}
+	cmd.AddCommand(fleetDeviceAddCommand(), fleetDeviceTokenCommand(), fleetDeviceListCommand(), fleetDeviceCountCommand(), fleetDevicePinCommand(), fleetDeviceTagCommand(),
 		fleetDeviceSwitchCommand("revoke", "Refuse boards, also with their token", "refused", func(c *api.BoardChange, on *bool) { c.Revoked = on }),
 		fleetDeviceSwitchCommand("hide", "Neither list nor count boards until they poll again", "hidden", func(c *api.BoardChange, on *bool) { c.Hidden = on }),
 		fleetDeviceDeleteCommand())
@@ -169,14 +170,21 @@ func someBoards(usage string) cobra.PositionalArgs {
 	}
 }
 
+// maxDevices is how many boards a server changes in one call.
+const maxDevices = 1000
+
 // changeDevices changes boards, and says of how many that is true which is said.
-func changeDevices(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string, change api.BoardChange, what string) error {
-	change.Ids = args[1:]
-	changed, err := client.ChangeBoardsWithResponse(ctx, args[0], change)
-	if err := done(changed, err); err != nil {
-		return err
+func changeDevices(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, app string, boards []string, change api.BoardChange, what string) error {
+	n := 0
+	for part := range slices.Chunk(boards, maxDevices) {
+		change.Ids = part
+		changed, err := client.ChangeBoardsWithResponse(ctx, app, change)
+		if err := done(changed, err); err != nil {
+			return err
+		}
+		n += changed.JSON200.Boards
 	}
-	writeChanged(cmd.OutOrStdout(), changed.JSON200.Boards, len(change.Ids), what)
+	writeChanged(cmd.OutOrStdout(), n, len(boards), what)
 	return nil
 }
 
@@ -185,32 +193,6 @@ func writeChanged(w io.Writer, n, of int, what string) {
 	if n < of {
 		fmt.Fprintf(w, "Of the others nothing was to be changed, or the server does not know them.\n")
 	}
-}
-
-// fleetDeviceSwitchCommand is a command that turns something on for boards, or off.
-func fleetDeviceSwitchCommand(name, short, what string, set func(c *api.BoardChange, on *bool)) *cobra.Command {
-	var s serverFlags
-	var undo bool
-	usage := name + " APP BOARD..."
-	cmd := &cobra.Command{
-		Use:     usage,
-		Short:   short,
-		Example: "  saguarota fleet device " + name + " badge e66058388358952c\n  saguarota fleet device " + name + " badge e66058388358952c --undo",
-		Args:    someBoards("saguarota fleet device " + usage),
-		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
-			on := !undo
-			var change api.BoardChange
-			set(&change, &on)
-			said := what
-			if undo {
-				said = "not " + what + " any more"
-			}
-			return changeDevices(ctx, client, cmd, args, change, said)
-		}),
-	}
-	s.add(cmd.Flags())
-	cmd.Flags().BoolVar(&undo, "undo", false, "take it back")
-	return cmd
 }
 
 func fleetDevicePinCommand() *cobra.Command {
@@ -229,7 +211,7 @@ func fleetDevicePinCommand() *cobra.Command {
 			case version == 0:
 				what = "not pinned any more"
 			}
-			return changeDevices(ctx, client, cmd, args, api.BoardChange{Pin: &version}, what)
+			return changeDevices(ctx, client, cmd, args[0], args[1:], api.BoardChange{Pin: &version}, what)
 		}),
 	}
 	s.add(cmd.Flags())
@@ -249,32 +231,11 @@ func fleetDeviceTagCommand() *cobra.Command {
 			if len(add)+len(remove) == 0 {
 				return withHint(errors.New("it is not said which tags"), "give --add TAG or --remove TAG")
 			}
-			return changeDevices(ctx, client, cmd, args, api.BoardChange{AddTags: &add, RemoveTags: &remove}, "tagged")
+			return changeDevices(ctx, client, cmd, args[0], args[1:], api.BoardChange{AddTags: &add, RemoveTags: &remove}, "tagged")
 		}),
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().StringSliceVar(&add, "add", nil, "tags to give")
 	cmd.Flags().StringSliceVar(&remove, "remove", nil, "tags to take away")
-	return cmd
-}
-
-func fleetDeviceDeleteCommand() *cobra.Command {
-	var s serverFlags
-	cmd := &cobra.Command{
-		Use:     "delete APP BOARD...",
-		Short:   "Forget boards; one that polls again is new",
-		Example: "  saguarota fleet device delete badge e66058388358952c",
-		Args:    someBoards("saguarota fleet device delete APP BOARD..."),
-		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
-			ids := args[1:]
-			deleted, err := client.DeleteBoardsWithResponse(ctx, args[0], api.BoardIds{Ids: ids})
-			if err := done(deleted, err); err != nil {
-				return err
-			}
-			writeChanged(cmd.OutOrStdout(), deleted.JSON200.Boards, len(ids), "deleted")
-			return nil
-		}),
-	}
-	s.add(cmd.Flags())
 	return cmd
 }

@@ -73,21 +73,32 @@ func publish(ctx context.Context, cmd *cobra.Command, client *api.ClientWithResp
 	for _, link := range chain {
 		p.Keysets = append(p.Keysets, string(link.Document.Bytes()))
 	}
-	uploaded, err := upload(ctx, client, src, statement.App, m)
+	uploaded, err := send(ctx, client, src, statement.App, m, p)
 	if err != nil {
-		return err
-	}
-	published, err := client.PublishWithResponse(ctx, statement.App, p)
-	if err := done(published, err); err != nil {
 		return fmt.Errorf("publish %s: %w", site, err)
 	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s version %d: published; %s, of which %d were new to the server\n", statement.App, statement.Version, plural(len(m.Files), "file"), uploaded)
+	return offer(ctx, cmd, client, statement, channel)
+}
+
+// send uploads those files of a release that the server does not have, and publishes
+// it. It returns how many they were.
+func send(ctx context.Context, client *api.ClientWithResponses, src release.Source, app string, m *manifest.Manifest, p api.Publication) (int, error) {
+	uploaded, err := upload(ctx, client, src, app, m)
+	if err != nil {
+		return uploaded, err
+	}
+	return uploaded, done(client.PublishWithResponse(ctx, app, p))
+}
+
+// offer gives a release that is published to a channel, if one is named.
+func offer(ctx context.Context, cmd *cobra.Command, client *api.ClientWithResponses, s *release.Statement, channel string) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%s version %d: published; %s, of which %d were new to the server\n", statement.App, statement.Version, plural(len(m.Files), "file"), uploaded)
 	if channel == "" {
-		fmt.Fprintf(out, "No board is offered it yet: saguarota rollout start %s --version %d\n", statement.App, statement.Version)
+		fmt.Fprintf(out, "No board is offered it yet: saguarota rollout start %s --version %d\n", s.App, s.Version)
 		return nil
 	}
-	if err := done(client.SetChannelWithResponse(ctx, statement.App, channel, api.ChannelChange{Version: statement.Version})); err != nil {
+	if err := done(client.SetChannelWithResponse(ctx, s.App, channel, api.ChannelChange{Version: s.Version})); err != nil {
 		return fmt.Errorf("it is published, but the channel %s keeps what it had: %w", channel, err)
 	}
 	fmt.Fprintf(out, "All boards that follow %s are offered it.\n", channel)

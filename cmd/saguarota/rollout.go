@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -53,21 +54,25 @@ const rolloutStartExample = `  saguarota rollout start badge --version 170000000
 
 // rolloutOptions are the options of "rollout start".
 type rolloutOptions struct {
-	channel  string
-	version  int64
-	steps    string
-	every    time.Duration
-	start    string
-	tags     []string
-	not      []string
-	cohort   []string
-	board    string
-	window   string
-	zone     string
-	max      int64
-	timeout  time.Duration
-	halt     string
-	haltKind string
+	channel     string
+	version     int64
+	steps       string
+	every       time.Duration
+	start       string
+	tags        []string
+	not         []string
+	cohort      []string
+	board       string
+	micropython string
+	lib         string
+	from        int64
+	window      string
+	days        []string
+	zone        string
+	max         int64
+	timeout     time.Duration
+	halt        string
+	haltKind    string
 }
 
 func rolloutStartCommand() *cobra.Command {
@@ -103,7 +108,11 @@ func rolloutStartCommand() *cobra.Command {
 	flags.StringSliceVar(&o.not, "not-tag", nil, "only boards without this tag")
 	flags.StringSliceVar(&o.cohort, "cohort", nil, "only boards with one of these tags")
 	flags.StringVar(&o.board, "board", "", "only boards of this kind")
+	flags.StringVar(&o.micropython, "micropython", "", "only boards that report this version of MicroPython")
+	flags.StringVar(&o.lib, "lib", "", "only boards that report this version of the library")
+	flags.Int64Var(&o.from, "from-version", 0, "only boards that run this version")
 	flags.StringVar(&o.window, "window", "", "times of day at which boards may begin, such as 22:30-04:00")
+	flags.StringSliceVar(&o.days, "days", nil, "days on which --window opens, such as sat,sun; every day if it is not given")
 	flags.StringVar(&o.zone, "zone", "", "time zone of --window, such as Europe/Berlin; UTC if it is not given")
 	flags.Int64Var(&o.max, "max", 0, "how many boards may be updating at once; 0: as many as like")
 	flags.DurationVar(&o.timeout, "timeout", 24*time.Hour, "after which time without news a board has timed out; 0: never")
@@ -133,15 +142,19 @@ func (o *rolloutOptions) plan() (api.Plan, error) {
 		}
 		p.Start = &start
 	}
-	p.For = &api.Selector{Tags: &o.tags, Not: &o.not, Cohort: &o.cohort, Board: &o.board}
+	p.For = &api.Selector{Tags: &o.tags, Not: &o.not, Cohort: &o.cohort, Board: &o.board, Micropython: &o.micropython, Lib: &o.lib, Version: &o.from}
 	if o.window != "" {
 		from, to, ok := strings.Cut(o.window, "-")
 		if !ok {
 			return p, withHint(fmt.Errorf("--window %q are no times of day", o.window), "write them as 22:30-04:00")
 		}
-		p.Window = &api.Window{From: from, To: to, Zone: &o.zone}
-	} else if o.zone != "" {
-		return p, withHint(errors.New("--zone is for --window, which is not given"), "give --window FROM-TO, or leave it out")
+		days, err := weekdays(o.days)
+		if err != nil {
+			return p, err
+		}
+		p.Window = &api.Window{From: from, To: to, Days: &days, Zone: &o.zone}
+	} else if o.zone != "" || len(o.days) > 0 {
+		return p, withHint(errors.New("--zone and --days are for --window, which is not given"), "give --window FROM-TO, or leave them out")
 	}
 	if o.halt != "never" {
 		percent, finished, ok := strings.Cut(o.halt, "/")
@@ -153,6 +166,22 @@ func (o *rolloutOptions) plan() (api.Plan, error) {
 		p.Halt = &api.HaltRule{Percent: share, AtLeast: n, Kind: o.haltKind}
 	}
 	return p, nil
+}
+
+// weekdays returns the numbers of days of the week, of which Sunday is 0.
+func weekdays(names []string) ([]int, error) {
+	var days []int
+	for _, name := range names {
+		name = strings.ToLower(strings.TrimSpace(name))
+		day := slices.IndexFunc([]time.Weekday{0, 1, 2, 3, 4, 5, 6}, func(d time.Weekday) bool {
+			return len(name) >= 3 && strings.HasPrefix(strings.ToLower(d.String()), name)
+		})
+		if day < 0 {
+			return nil, withHint(fmt.Errorf("--days: %q is no day of the week", name), "write them as mon,tue,wed")
+		}
+		days = append(days, day)
+	}
+	return days, nil
 }
 
 func rolloutStatusCommand() *cobra.Command {

@@ -60,7 +60,7 @@ func rootCommand() *cobra.Command {
 	}
 	cmd.AddCommand(keygenCommand(), buildCommand(), signCommand(), keysCommand(), verifyCommand(), inspectCommand(), packCommand())
 	cmd.AddCommand(manifestCommand(), serveCommand(), rehearseCommand())
-	cmd.AddCommand(fleetCommand(), publishCommand(), rolloutCommand())
+	cmd.AddCommand(fleetCommand(), publishCommand(), rolloutCommand(), rollbackCommand())
 	return cmd
 }
 

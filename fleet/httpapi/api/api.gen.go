@@ -118,14 +118,14 @@ type AppChange struct {
 
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
-	Action string      `json:"action"`
-	Actor  string      `json:"actor"`
-	After  interface{} `json:"after,omitempty"`
-	App    string      `json:"app"`
-	At     time.Time   `json:"at"`
-	Before interface{} `json:"before,omitempty"`
-	ID     int64       `json:"id"`
-	Object string      `json:"object"`
+	Action string          `json:"action"`
+	Actor  string          `json:"actor"`
+	After  json.RawMessage `json:"after,omitempty"`
+	App    string          `json:"app"`
+	At     time.Time       `json:"at"`
+	Before json.RawMessage `json:"before,omitempty"`
+	ID     int64           `json:"id"`
+	Object string          `json:"object"`
 }
 
 // Board defines model for Board.
