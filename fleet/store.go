@@ -120,6 +120,38 @@ type Store interface {
 	// RevokeToken makes a token invalid from now on.
 	RevokeToken(ctx context.Context, by Actor, id int64) error
 
+	// AddWebhook stores a webhook, whose ID it sets: ErrNotFound where its application
+	// is none, ErrFull where there are MaxWebhooks. What happens from then on is written
+	// down for it in the transaction in which it happens, so none of it is lost.
+	AddWebhook(ctx context.Context, by Actor, w Webhook) (Webhook, error)
+
+	// Webhooks returns all webhooks in the order of their IDs, with their secrets.
+	Webhooks(ctx context.Context) ([]Webhook, error)
+
+	// EnableWebhook makes a webhook be told again, also of what it has missed.
+	EnableWebhook(ctx context.Context, by Actor, id int64) error
+
+	// RemoveWebhook forgets a webhook and what it was to be told.
+	RemoveWebhook(ctx context.Context, by Actor, id int64) error
+
+	// TestWebhook has a webhook be told EventTest, and returns the ID of the delivery:
+	// ErrState where it is disabled.
+	TestWebhook(ctx context.Context, by Actor, id int64) (int64, error)
+
+	// ClaimDeliveries returns what webhooks are to be told now, at most so many
+	// deliveries each, but for those webhooks whose IDs are in except. Until Lease is
+	// over nobody else gets the same. That and an EndDelivery that got lost are why a
+	// webhook can be told twice.
+	ClaimDeliveries(ctx context.Context, now time.Time, most int, except []int64) ([]Claim, error)
+
+	// EndDelivery stores what Delivery.Ended has returned of a claimed one, and what
+	// that means for its webhook.
+	EndDelivery(ctx context.Context, now time.Time, d Delivery) error
+
+	// Deliveries returns deliveries of a webhook, the newest first: at most limit, with
+	// IDs below before (0: from the newest). What is done is kept for a month.
+	Deliveries(ctx context.Context, webhook, before int64, limit int) ([]Delivery, error)
+
 	// Audit returns what was changed, the newest first: at most limit entries with
 	// IDs below before (0: from the newest). app "" is all.
 	Audit(ctx context.Context, app string, before int64, limit int) ([]AuditEntry, error)

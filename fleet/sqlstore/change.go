@@ -27,7 +27,10 @@ func (s *Store) change(ctx context.Context, by fleet.Actor, action, app, object 
 		if err != nil {
 			return err
 		}
-		return addAudit(ctx, tx, by, action, app, object, before, after)
+		if err := addAudit(ctx, tx, by, action, app, object, before, after); err != nil {
+			return err
+		}
+		return tellChange(ctx, tx, by, action, app, object, before, after)
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		what := app

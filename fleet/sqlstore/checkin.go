@@ -106,6 +106,7 @@ type batch struct {
 	apps     map[string]*batchApp
 	rollouts map[int64]*fleet.Rollout
 	counts   countDiff
+	events   []fleet.EventBody
 }
 
 // a batchApp is an application in a batch.
@@ -254,6 +255,18 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 	}
 	for _, m := range c.Moves {
 		b.rollouts[m.Rollout].Counts.Move(m.From, m.To)
+		if fleet.BoardEvent(m.To) == "" {
+			continue
+		}
+		task := c.Board.Task
+		if task.Rollout != m.Rollout {
+			task = c.Before // it ends with this
+		}
+		event, err := boardEvent(c.App, next.ID, task, m.To, &next.Report, next.LastSeen)
+		if err != nil {
+			return nil, err
+		}
+		b.events = append(b.events, event)
 	}
 	b.counts.replace(app.id, old, &next)
 	return nil, nil
@@ -301,5 +314,8 @@ func (b *batch) finish(ctx context.Context) (halts []fleet.Rollout, err error) {
 			}
 		}
 	}
-	return halts, b.counts.write(ctx, b.tx)
+	if err := b.counts.write(ctx, b.tx); err != nil {
+		return nil, err
+	}
+	return halts, tell(ctx, b.tx, b.events...)
 }

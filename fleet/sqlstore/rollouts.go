@@ -295,11 +295,13 @@ func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) er
 				return err
 			}
 			type late struct {
-				app  int64
-				id   string
-				task fleet.Task
+				app    int64
+				id     string
+				task   fleet.Task
+				report fleet.Report
 			}
 			var list []late
+			var events []fleet.EventBody
 			// Two queries: an index has no part of its own for both ends of it.
 			for _, when := range []struct {
 				is string
@@ -308,11 +310,11 @@ func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) er
 				err := rows(ctx, tx, func(row *sql.Rows) error {
 					var l late
 					var since int64
-					err := row.Scan(&l.app, &l.id, &l.task.Stage, &since)
+					err := row.Scan(&l.app, &l.id, &l.task.Stage, &since, &l.task.Rollout, &l.task.Target, &l.report.Version, &l.report.Error, &l.report.Board)
 					l.task.Since = fromUnix(since)
 					list = append(list, l)
 					return err
-				}, "SELECT app, id, stage, since FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND "+when.is+" ORDER BY since, id LIMIT $3"+s.d.forUpdate,
+				}, "SELECT app, id, stage, since, rollout, target, version, error, board FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND "+when.is+" ORDER BY since, id LIMIT $3"+s.d.forUpdate,
 					r.ID, unix(when.at), timeOutBatch)
 				if err != nil {
 					return err
@@ -327,13 +329,24 @@ func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) er
 					return err
 				}
 				locked.Counts.Move(l.task.Stage, next.Stage)
+				if next.Stage == l.task.Stage {
+					continue
+				}
+				event, err := boardEvent(r.App, l.id, l.task, next.Stage, &l.report, now)
+				if err != nil {
+					return err
+				}
+				events = append(events, event)
 			}
 			n = len(list)
 			r.Counts = locked.Counts
 			if n == 0 {
 				return nil
 			}
-			return writeCounts(ctx, tx, &locked)
+			if err := writeCounts(ctx, tx, &locked); err != nil {
+				return err
+			}
+			return tell(ctx, tx, events...)
 		})
 		if err != nil || n < timeOutBatch {
 			return err

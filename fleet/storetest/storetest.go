@@ -46,6 +46,11 @@ func Run(t *testing.T, fresh func(t *testing.T) func(t *testing.T) fleet.Store) 
 		{"SnapshotChanges", testSnapshotChanges},
 		{"Tokens", testTokens},
 		{"Audit", testAudit},
+		{"Webhooks", testWebhooks},
+		{"WebhookEvents", testWebhookEvents},
+		{"WebhookBoardEvents", testWebhookBoardEvents},
+		{"WebhookClaims", testWebhookClaims},
+		{"WebhookFailures", testWebhookFailures},
 		{"OpenedAtOnce", testOpenedAtOnce},
 		{"Closed", testClosed},
 	} {
