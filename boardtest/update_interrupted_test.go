@@ -85,6 +85,9 @@ func TestUpdateServerDies(t *testing.T) {
 			r.site.misbehave(nil)
 			r.updates(six("two"))
 			want := []string{"versions.json", "f3.txt bytes=1300-", "f4.txt", "f5.txt", "f6.txt"}
+			if fs == rehearse.FAT {
+				want[1] = "f3.txt" // there its size does not tell how much of it is there
+			}
 			if got := r.site.asked(); !slices.Equal(got, want) {
 				t.Errorf("the board asked for %q, want %q", got, want)
 			}
@@ -218,8 +221,12 @@ func TestUpdateResume(t *testing.T) {
 						got = append(got, line)
 					}
 				}
-				if !slices.Equal(got, tt.want) {
-					t.Errorf("the board asked for %q, want %q", got, tt.want)
+				want := tt.want
+				if fs == rehearse.FAT && !tt.sums {
+					want = []string{"f3.txt", "f3.txt"} // nor may a file of unknown size grow
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("the board asked for %q, want %q", got, want)
 				}
 				if r.read("f3.txt") != tt.file {
 					t.Error("f3.txt is not what it should be")

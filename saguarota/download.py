@@ -4,7 +4,7 @@ import uos as os
 
 from .error import OTAError
 from .recover import exists, remove
-from .stage import check, emit, live_path, sha256_of, staged_path, todo
+from .stage import case_blind, check, emit, extend, live_path, sha256_of, staged_path, todo
 from .update import backoff, final, get
 
 
@@ -56,6 +56,7 @@ def _file(ota, link, f, path, buf):
     url = ota.base_file_url.rstrip("/") + "/" + quote(path)
     attempts = ota.download_retries + 1
     etag = None
+    link.have = 0
     for attempt in range(attempts):
         emit(ota, 
             "download_attempt",
@@ -63,7 +64,7 @@ def _file(ota, link, f, path, buf):
         )
         code = "download_failed"
         try:
-            yield from _stream(ota, c, url, staged, size, etag, buf)
+            yield from _stream(ota, link, url, staged, size, etag, buf)
             if sums == ":":
                 from .undo import same
 
@@ -75,6 +76,7 @@ def _file(ota, link, f, path, buf):
             if not exists(staged):
                 raise OSError(5)  # a damaged folder (damage.py)
             remove(staged)
+            link.have = 0
             code = "md5_mismatch"
             message = "{}: what arrived is not what the manifest says".format(path)
         except HTTPError as e:
@@ -94,12 +96,17 @@ def _file(ota, link, f, path, buf):
     raise OTAError(code, message)
 
 
-def _stream(ota, c, url, staged, size, etag, buf):
-    """Append the rest of a file to what is staged of it, or fetch it whole."""
+def _stream(ota, link, url, staged, size, etag, buf):
+    """Append the rest of a file to what is staged of it, or fetch it whole.
+
+    On FAT its length does not tell how much of it is there; link does, until the board restarts.
+    """
+    c = link.client()
+    mode = "r+b" if case_blind(ota.backup_dir) else "ab"
     have = 0
     if ota.resume_downloads:
         try:
-            have = os.stat(staged)[6]
+            have = os.stat(staged)[6] if mode == "ab" else link.have if size > 0 else 0
         except OSError:
             pass
         if 0 <= size <= have:
@@ -108,8 +115,12 @@ def _stream(ota, c, url, staged, size, etag, buf):
     if c.status == 416:  # the file is shorter than what is staged
         yield from get(c, url)
     mv = memoryview(buf)
-    with open(staged, "ab" if c.status == 206 else "wb") as out:
+    with open(staged, mode if c.status == 206 else "wb") as out:
         n = c.start
+        if mode == "r+b":
+            if not n:
+                extend(out, size)
+            out.seek(n)
         while True:
             yield from c.ready()
             k = c.readinto(buf)
@@ -121,6 +132,7 @@ def _stream(ota, c, url, staged, size, etag, buf):
 
                 raise HTTPError("{} is longer than the {} bytes expected".format(url, size))
             out.write(mv[:k])
+            link.have = n
             if n >> 13 != (n - k) >> 13 and size >= 0:
                 emit(ota, "download_progress", {"url": url, "bytes": n, "total": size})
             yield 0

@@ -8,7 +8,7 @@ import uos as os
 
 from .error import OTAError
 from .recover import Journal, exists, remove
-from .stage import check, moves, todo
+from .stage import check, extend, moves, todo
 from .undo import _rank, copy, ensure_parent, file, plan
 
 _STAND_IN = """\
@@ -211,12 +211,7 @@ class Installer:
                 if exists(file(self.j, name, "o")):
                     room += os.stat(file(self.j, name, "o"))[6] + cluster
         with open(self.folder + "/room", "wb") as f:
-            while room > 0:
-                # In steps: what a cut in one has taken is lost until FAT is checked.
-                f.seek(min(room, 4096) - 1, 1)
-                f.write(b"\0")
-                f.flush()
-                room -= 4096
+            extend(f, room)
 
     def _place_stand_ins(self):
         """boot.py, and where files are copied main.py too, become stand-ins.

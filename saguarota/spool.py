@@ -3,7 +3,10 @@
 It lies there in the file "pack", after a line of its own, so that a download that was
 interrupted goes on at the exact byte, also after a reboot:
 
-    <name> <length of the pack> <its ETag, or ->
+    <name> <length of the pack> <how many bytes are there> <its ETag, or ->
+
+The third is "-" where the file's size tells it: not on FAT, where it has its full size from the
+beginning (stage.extend).
 """
 
 import uos as os
@@ -12,11 +15,11 @@ from micropython import const
 
 from .error import OTAError
 from .recover import remove
-from .stage import emit, make_folder
+from .stage import case_blind, emit, extend, make_folder
 from .update import get
 
-_SYNC = const(8192)  # bytes that a power cut may cost
 _LINE = const(256)
+_COUNT = "{:08d}"
 
 
 def kept(ota, name):
@@ -25,9 +28,10 @@ def kept(ota, name):
     try:
         with open(path, "rb") as f:
             line = f.readline(_LINE)
-        f = line.decode().rstrip("\n").split(" ", 2)
+        f = line.decode().rstrip("\n").split(" ", 3)
         if f[0] == name and line[-1:] == b"\n":
-            return [len(line), os.stat(path)[6] - len(line), int(f[1]), f[2]]
+            have = os.stat(path)[6] - len(line) if f[2] == "-" else int(f[2])
+            return [len(line), have, int(f[1]), f[3]]
     except (OSError, ValueError, IndexError):
         pass
 
@@ -53,20 +57,41 @@ def fetch(ota, c, link, name, room):
             raise OTAError("pack_unavailable", "no room for {}".format(url))
     buf = link.hole
     mv = memoryview(buf)
-    n = synced = c.start
-    with open(path, "ab" if n else "wb") as f:
+    n = c.start
+    at = k[0] if n else 0
+    start = name + " " + str(total) + " "
+    mode = "r+b" if case_blind(ota.backup_dir) else "ab"
+    with open(path, mode if n else "wb") as f:
         if not n:
             etag = c.etag or "-"
-            f.write("{} {} {}\n".format(name, total, etag if len(etag) < 99 else "-"))
-        while n < total:
-            yield from c.ready()
-            k = c.readinto(buf)
-            if not k:
-                break
-            n += k
-            f.write(mv[:k])
-            if n - synced >= _SYNC or n == total:
-                f.flush()
-                synced = n
-                emit(ota, "download_progress", {"url": url, "bytes": n, "total": total})
-            yield 0
+            line = start + (_COUNT.format(0) if mode == "r+b" else "-") + " " + (etag if len(etag) < 99 else "-") + "\n"
+            at = len(line)
+            if mode == "r+b":
+                extend(f, at + total)
+            f.write(line)
+        elif mode == "r+b":
+            f.seek(at + n)
+        try:
+            while n < total:
+                yield from c.ready()
+                k = c.readinto(buf)
+                if not k:
+                    break
+                n += k
+                f.write(mv[:k])
+                if n >> 13 != (n - k) >> 13 or n == total:  # 8 kB is what a power cut may cost
+                    f.flush()
+                    if mode == "r+b":
+                        _note(f, start, n)
+                        f.seek(at + n)
+                    emit(ota, "download_progress", {"url": url, "bytes": n, "total": total})
+                yield 0
+        finally:
+            if mode == "r+b":
+                _note(f, start, n)
+
+
+def _note(f, start, n):
+    f.seek(len(start))
+    f.write(_COUNT.format(n))
+    f.flush()

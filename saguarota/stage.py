@@ -216,6 +216,19 @@ def case_blind(folder):
     return exists(folder.upper() if folder != folder.upper() else folder.lower())
 
 
+def extend(f, size):
+    """Have a new file as large as it will be, before there is anything in it.
+
+    On FAT a file must not grow once it has clusters: a sector of the table that is cut in the
+    middle may give it those of another file. FAT chains them first, and names them last.
+    """
+    if size > 0:
+        f.seek(size - 1)
+        f.write(b"\0")
+        f.flush()
+        f.seek(0)
+
+
 def moves(ota):
     """True where the swap may rename: within one file system, that does it atomically."""
     return not case_blind(ota.backup_dir) and os.statvfs(ota.backup_dir) == os.statvfs(

@@ -25,13 +25,18 @@ def copy(path, live):
     except MemoryError:
         buf = bytearray(512)
     mv = memoryview(buf)
+    n = os.stat(path)[6]
     with open(path, "rb") as f, open(live, "wb") as g:
+        if n > len(buf):
+            g.seek(n - 1)  # as in stage.extend, which is not here when this is a copy
+            g.write(b"\0")
+            g.flush()
+            g.seek(0)
         while True:
             n = f.readinto(buf)
             if not n:
                 break
             g.write(mv[:n])
-            g.flush()  # what a cut finds unfinished is room lost on FAT
             feed()
     if not same(path, live, buf):
         raise OSError("read back wrong: " + live)

@@ -8,7 +8,7 @@ import uos as os
 
 from .pack import PackError, Unpacker
 from .recover import remove
-from .stage import check, live_path, pack_sums, staged_path, todo
+from .stage import case_blind, check, extend, live_path, pack_sums, staged_path, todo
 
 
 def _size(path):
@@ -42,12 +42,40 @@ def _names(manifest, path):
         return False
 
 
-class _Manifest:
+class _Target:
+    """A file that a pack makes in parts."""
+
+    def __init__(self, ota, link):
+        self._ota = ota
+        self._link = link
+        self._fat = case_blind(ota.backup_dir)
+        self._made = None  # what was made last, and how much of it: on FAT its size does not tell
+
+    def _has(self, path, n):
+        return self._made == (path, n) if self._fat else _size(path) == n
+
+    def _part(self, path, start, size, total):
+        """Open a file to write at start; None where that is not how far it is."""
+        if start and not self._has(path, start):
+            return None
+        if not self._fat:
+            return open(path, "ab" if start else "wb")
+        if size != total and total < 0:
+            return None
+        f = open(path, "r+b" if start else "wb")
+        if start:
+            f.seek(start)
+        elif size < total:
+            extend(f, total)
+        self._made = (path, start + size)
+        return f
+
+
+class _Manifest(_Target):
     """Takes the new manifest out of a pack."""
 
     def __init__(self, ota, link, pin):
-        self._ota = ota
-        self._link = link
+        super().__init__(ota, link)
         self._size = pin["size"]
         self.path = staged_path(ota, "manifest")
         self.done = False
@@ -63,25 +91,24 @@ class _Manifest:
         if index or self.done:
             self.done = True
             return None
-        if start + size > self._size or (start and start != _size(self.path)):
+        if start + size > self._size:
             raise PackError("it is of another release")
-        return open(self.path, "ab" if start else "wb")
+        return self._part(self.path, start, size, self._size)
 
     def base(self, index, kind, path):
         return _open(self._ota.local_manifest_file) if kind == 2 else None
 
     def end(self, index, whole):
-        self.done = _size(self.path) == self._size
+        self.done = self._has(self.path, self._size)
 
 
-class _Files:
+class _Files(_Target):
     """Takes out of a pack what the to-do list names."""
 
     done = False
 
     def __init__(self, ota, link):
-        self._ota = ota
-        self._link = link
+        super().__init__(ota, link)
         self._todo = open(ota.backup_dir + "/todo", "rb")
         self._next()
 
@@ -106,7 +133,7 @@ class _Files:
             f = self._line
             staged = staged_path(self._ota, f[1])
             if end and self._index == last:
-                if _size(staged) >= end:
+                if not self._fat and _size(staged) >= end:
                     return True
             elif check(staged, int(f[3]), f[4], bytearray(self._ota.md5_chunk_size)):
                 self._next()
@@ -121,13 +148,10 @@ class _Files:
             self._next()
         if not self._line or self._index != index:
             return None
-        whole = int(self._line[3])
-        if start + size > whole >= 0:
+        total = int(self._line[3])
+        if start + size > total >= 0:
             raise PackError("too long")
-        staged = staged_path(self._ota, self._line[1])
-        if start and start != _size(staged):
-            return None
-        return open(staged, "ab" if start else "wb")
+        return self._part(staged_path(self._ota, self._line[1]), start, size, total)
 
     def base(self, index, kind, path):
         if kind == 2:
@@ -148,6 +172,7 @@ class _Files:
 
     def end(self, index, whole):
         if not whole:
+            self._made = None
             remove(staged_path(self._ota, self._line[1]))
 
 

@@ -214,6 +214,7 @@ class Link:
         self._kept = {}
         self.packs = ota.packs  # False once one of this update was of no use
         self.hole = None
+        self.have = 0  # bytes of the file that is being downloaded
 
     def client(self):
         if not self._client:
