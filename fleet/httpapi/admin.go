@@ -103,6 +103,7 @@ func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) htt
 		}
 		token, err := s.allowed(w, r, scope)
 		if err != nil {
+			_ = body.conn.SetReadDeadline(time.Now().Add(drain))
 			return
 		}
 		// Checking a large release takes its time.

@@ -26,24 +26,24 @@ func (r *rig) serve(s *httpapi.Server) {
 	r.t.Cleanup(r.web.Close)
 }
 
-// PostgreSQL goes down under a server, and comes back: the server needs no restart, it answers
-// what it can meanwhile, and has what it had accepted.
-func TestServerOutlivesItsDatabase(t *testing.T) {
+// postgresRig is a rig whose store is in a PostgreSQL of its own.
+func postgresRig(t *testing.T) (*rig, *postgrestest.Server) {
+	t.Helper()
 	database, err := postgrestest.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := database.Stop(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	r := newRig(t)
 	r.must(r.store.Close())
 	if r.store, err = sqlstore.Open(t.Context(), database.URL("postgres")); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = r.store.Close() }()
+	t.Cleanup(func() { _ = r.store.Close() }) // some tests have closed it
 	app := fleet.App{
 		Name:       "badge",
 		Root:       &release.Keyset{App: "badge", Version: 1, Threshold: 1, Keys: []release.PublicKey{r.key.PublicKey()}},
@@ -52,6 +52,13 @@ func TestServerOutlivesItsDatabase(t *testing.T) {
 	}
 	r.must(r.store.AddApp(t.Context(), r.ada(), app))
 	r.serve(r.newServer())
+	return r, database
+}
+
+// PostgreSQL goes down under a server, and comes back: the server needs no restart, it answers
+// what it can meanwhile, and has what it had accepted.
+func TestServerOutlivesItsDatabase(t *testing.T) {
+	r, database := postgresRig(t)
 	old := r.publish("old")
 	r.give("stable", old)
 	next := r.publish("new")

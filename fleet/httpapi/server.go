@@ -170,10 +170,18 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 // view returns the view of an application, nil if there is none.
 func (s *Server) view(app string) *fleet.View { return s.snapshot.Load().Views[app] }
 
-// secure puts on every answer the header that all of them carry.
+// drain is how long a client has to send a body that nobody wants, so that the next
+// request can come over the same connection.
+const drain = time.Second
+
+// secure puts on every answer the header that all of them carry, and waits for no body.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.ContentLength != 0 {
+			// Calls that want it give it more time.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drain))
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -202,7 +210,7 @@ func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       patience, // with the body: none is asked for but by calls, which give it more time
+		ReadTimeout:       patience, // with the body, which gets more time where it is wanted
 		WriteTimeout:      patience,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

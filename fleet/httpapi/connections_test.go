@@ -1,0 +1,352 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cactuscon/saguarota/fleet"
+	"github.com/cactuscon/saguarota/fleet/httpapi"
+)
+
+// limitedWeb serves over pipes with at most so many connections while f runs. Whoever asks
+// for /wait is answered when release is closed.
+func limitedWeb(t *testing.T, most int, f func(l *pipes, release chan struct{})) {
+	t.Helper()
+	l, release := newPipes(), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/wait", func(http.ResponseWriter, *http.Request) { <-release })
+	web := httpapi.NewHTTPServer(mux, slog.New(slog.DiscardHandler))
+	limited := httpapi.LimitConnections(web, l, most)
+	ended := make(chan error)
+	go func() { ended <- web.Serve(limited) }()
+	f(l, release)
+	if err := web.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
+// a client is a connection, on which one request is sent after the other.
+type client struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+func (p *pipes) client(from string) *client {
+	c := p.dial(from)
+	return &client{c, bufio.NewReader(c)}
+}
+
+// ask sends a request, and waits for its answer.
+func (c *client) ask(path string) error {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		return err
+	}
+	if _, err = io.Copy(io.Discard, resp.Body); err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return errors.Join(err, resp.Body.Close())
+}
+
+// gone reports whether the server has closed the connection.
+func (c *client) gone() bool {
+	_ = c.SetReadDeadline(time.Now())
+	_, err := c.Read(make([]byte, 1))
+	_ = c.SetReadDeadline(time.Time{})
+	return errors.Is(err, io.EOF)
+}
+
+// What waits for its next request makes room at once, that which waits longest.
+func TestConnectionsThatWere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limitedWeb(t, 3, func(l *pipes, _ chan struct{}) {
+			var all []*client
+			for range 3 {
+				c := l.client("192.0.2.1:1")
+				if err := c.ask("/"); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, c)
+			}
+			// The first one is used again, so the second waits longest.
+			if err := all[0].ask("/"); err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			fourth := l.client("192.0.2.2:1")
+			if err := fourth.ask("/"); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			if waited := time.Since(begin); waited > 0 || all[0].gone() || !all[1].gone() || all[2].gone() {
+				t.Errorf("after %v: %v %v %v", waited, all[0].gone(), all[1].gone(), all[2].gone())
+			}
+			for _, c := range append(all, fourth) {
+				_ = c.Close()
+			}
+		})
+	})
+}
+
+// Of those that have said nothing yet, that of the address goes which has most of them, and
+// not before it had some time.
+func TestConnectionsThatSayNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limitedWeb(t, 4, func(l *pipes, _ chan struct{}) {
+			slow := l.client("192.0.2.1:1") // the first of all, and the only one from there
+			flood := []*client{l.client("192.0.2.2:1"), l.client("192.0.2.2:2"), l.client("192.0.2.2:3")}
+			begin := time.Now()
+			board := l.client("192.0.2.3:1")
+			if err := board.ask("/"); err != nil {
+				t.Error(err)
+			}
+			if waited := time.Since(begin); waited != 3*time.Second {
+				t.Errorf("it waited for %v", waited)
+			}
+			synctest.Wait()
+			if slow.gone() || !flood[0].gone() || flood[1].gone() || flood[2].gone() {
+				t.Errorf("gone: %v; %v %v %v", slow.gone(), flood[0].gone(), flood[1].gone(), flood[2].gone())
+			}
+			if err := slow.ask("/"); err != nil {
+				t.Errorf("the slow one: %v", err)
+			}
+			for _, c := range append(flood, slow, board) {
+				_ = c.Close()
+			}
+		})
+	})
+}
+
+// While a request is answered, its connection stays, and others wait.
+func TestConnectionsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limitedWeb(t, 2, func(l *pipes, release chan struct{}) {
+			var all sync.WaitGroup
+			for range 2 {
+				c := l.client("192.0.2.1:1")
+				all.Go(func() {
+					if err := c.ask("/wait"); err != nil {
+						t.Error(err)
+					}
+					_ = c.Close()
+				})
+			}
+			synctest.Wait()
+			third := l.client("192.0.2.1:1")
+			var served atomic.Bool
+			all.Go(func() {
+				if err := third.ask("/"); err != nil {
+					t.Error(err)
+				}
+				served.Store(true)
+			})
+			time.Sleep(20 * time.Second) // within the bubble, no time at all
+			if served.Load() {
+				t.Error("there was room for it")
+			}
+			close(release)
+			all.Wait()
+			_ = third.Close()
+		})
+	})
+}
+
+// A server that stops while a connection waits for room does stop.
+func TestConnectionsAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var inUse, waits *client
+		limitedWeb(t, 1, func(l *pipes, release chan struct{}) {
+			inUse, waits = l.client("192.0.2.1:1"), nil
+			go func() { _ = inUse.ask("/wait") }()
+			synctest.Wait()
+			waits = l.client("192.0.2.1:1")
+			go func() { _ = waits.ask("/") }()
+			synctest.Wait()
+			time.AfterFunc(time.Minute, func() { close(release) })
+		})
+		time.Sleep(2 * time.Minute)
+		_, _ = inUse.Close(), waits.Close()
+	})
+}
+
+// Many slow connections take no board its turn: neither those that say nothing, nor those that
+// drip their heads, nor those that drip what nobody wants.
+func TestSlowlorisKeepsNobodyOut(t *testing.T) {
+	r := newRig(t)
+	v := r.publish("one")
+	r.give("stable", v)
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		web := httpapi.NewHTTPServer(r.server.Handler(), slog.New(slog.DiscardHandler))
+		limited := httpapi.LimitConnections(web, l, 20)
+		ended := make(chan error)
+		go func() { ended <- web.Serve(limited) }()
+		stop := make(chan struct{})
+		var slow, boards sync.WaitGroup
+		for i := range 60 {
+			slow.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					ours, theirs := net.Pipe()
+					select {
+					case l.conns <- pipe{theirs, &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(i%3)), Port: i}}:
+					case <-stop:
+						return
+					}
+					go func() { _, _ = io.Copy(io.Discard, ours) }()
+					_, err := io.WriteString(ours, []string{"", "GET /ota/badge/versions.json.sig HTTP/1.1\r\nHost: h\r\nX: ", "POST /ota/badge/versions.json.sig HTTP/1.1\r\nHost: h\r\nContent-Length: 9999\r\n\r\n"}[i%3])
+					for err == nil {
+						select {
+						case <-stop:
+							err = io.EOF
+						case <-time.After(500 * time.Millisecond):
+							if i%3 != 0 {
+								_, err = ours.Write([]byte("x"))
+							} else {
+								_, err = ours.Write(nil)
+							}
+						}
+					}
+					_ = ours.Close()
+				}
+			})
+		}
+		synctest.Wait()
+		for i := range 20 {
+			boards.Go(func() {
+				c := l.client("198.51.100.1:1")
+				defer c.Close()
+				// What it says of itself is for the store, which is outside of the bubble.
+				if err := c.ask("/ota/badge/versions.json.sig"); err != nil {
+					t.Errorf("board %d: %v", i, err)
+				}
+			})
+		}
+		boards.Wait()
+		close(stop)
+		slow.Wait()
+		_ = web.Close()
+		<-ended
+	})
+}
+
+// a countedListener counts the connections that are open.
+type countedListener struct {
+	net.Listener
+	open, most atomic.Int64
+}
+
+// Accept implements net.Listener.
+func (l *countedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	n := l.open.Add(1)
+	for m := l.most.Load(); n > m && !l.most.CompareAndSwap(m, n); m = l.most.Load() {
+	}
+	return &countedConn{Conn: c, of: l}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	of   *countedListener
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.of.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// 10,000 boards power up in the same second, each with a connection of its own. The server has
+// a few at a time, and all are served.
+func TestPowerUp(t *testing.T) {
+	const boards, most, atOnce = 10_000, 500, 2000
+	r, _ := postgresRig(t) // quicker than SQLite under the race detector
+	v := r.publish("one")
+	r.give("stable", v)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	counted := &countedListener{Listener: tcp}
+	web := httpapi.NewHTTPServer(r.server.Handler(), slog.New(slog.DiscardHandler))
+	limited := httpapi.LimitConnections(web, counted, most)
+	ended := make(chan error)
+	go func() { ended <- web.Serve(limited) }()
+
+	var all sync.WaitGroup
+	var served, again atomic.Int64
+	sockets := make(chan struct{}, atOnce) // as many as the machine of a test has
+	for i := range boards {
+		all.Go(func() {
+			// A board whose connection fails polls again.
+			for {
+				sockets <- struct{}{}
+				status, err := pollOnce(tcp.Addr().String(), fmt.Sprint("b", i))
+				<-sockets
+				if err == nil {
+					if status == http.StatusOK {
+						served.Add(1)
+					}
+					return
+				}
+				again.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	r.must(web.Close())
+	<-ended
+	if served.Load() != boards {
+		t.Errorf("%d of %d boards are served; %d had to try again\n%.2000s", served.Load(), boards, again.Load(), r.log.String())
+	}
+	if n := counted.most.Load(); n > most+1 { // one more waits for room
+		t.Errorf("%d connections at once", n)
+	}
+	n, err := r.store.Count(t.Context(), "badge", fleet.ByChannel)
+	r.must(err)
+	if n["stable"] != boards {
+		t.Errorf("boards: %v", n)
+	}
+}
+
+// pollOnce polls over a connection of its own.
+func pollOnce(addr, id string) (int, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return 0, err
+	}
+	c := &client{conn, bufio.NewReader(conn)}
+	defer c.Close()
+	if _, err := fmt.Fprintf(c, "GET /ota/badge/versions.json.sig HTTP/1.1\r\nHost: h\r\nSaguarota: id=%s\r\n\r\n", id); err != nil {
+		return 0, err
+	}
+	resp, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, errors.Join(err, resp.Body.Close())
+}
