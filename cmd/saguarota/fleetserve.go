@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 	_ "time/tzdata" // maintenance windows have time zones, and not every system has a list
@@ -60,6 +61,8 @@ type fleetOptions struct {
 	maxBoards int
 	limits    httpapi.Limits
 	proxies   []string
+
+	webhooksLocal bool
 }
 
 func (o *fleetOptions) add(flags *pflag.FlagSet) {
@@ -78,6 +81,7 @@ func (o *fleetOptions) add(flags *pflag.FlagSet) {
 	flags.IntVar(&o.limits.Packs, "limit-packs", 60, "how many packs a minute are made for an address"+minute)
 	flags.IntVar(&o.limits.Refused, "limit-refused", 60, "how many wrong tokens a minute an address may show"+minute)
 	flags.StringSliceVar(&o.proxies, "proxy", nil, "networks of proxies before the server, such as 10.0.0.0/8, whose X-Forwarded-For is believed")
+	flags.BoolVar(&o.webhooksLocal, "webhooks-local", false, "let webhooks lead to this machine itself, and to link-local addresses")
 }
 
 // complete fills in what follows from --data, and says what is missing.
@@ -194,7 +198,7 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	server, err := httpapi.New(ctx, httpapi.Config{
 		Store: store, Blobs: blobs, Now: time.Now, Jitter: rand.Float64, Log: log, MaxBoards: o.maxBoards,
-		Limits: o.limits, Proxies: proxies,
+		Limits: o.limits, Proxies: proxies, WebhooksLocal: o.webhooksLocal,
 	})
 	if err != nil {
 		return err
@@ -217,11 +221,9 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 // serveUntil serves until ctx ends, and then finishes what is under way.
 func serveUntil(ctx context.Context, server *httpapi.Server, listener net.Listener, log *slog.Logger) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		server.Run(background)
-	}()
+	var done sync.WaitGroup
+	done.Go(func() { server.Run(background) })
+	done.Go(func() { server.RunWebhooks(background) })
 	web := httpapi.NewHTTPServer(server.Handler(), log)
 	stopped := make(chan error, 1)
 	go func() {
@@ -235,7 +237,7 @@ func serveUntil(ctx context.Context, server *httpapi.Server, listener net.Listen
 		err = <-stopped
 	}
 	stop()
-	<-done
+	done.Wait()
 	return err
 }
 

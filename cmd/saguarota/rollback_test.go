@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -44,9 +45,13 @@ func newFleetRig(t *testing.T) *fleetRig {
 	blobs, err := blob.Open(filepath.Join(f.dir, "blobs"))
 	f.must(err)
 	s, err := httpapi.New(t.Context(), httpapi.Config{
-		Store: f.store, Blobs: blobs, Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: slog.New(slog.DiscardHandler),
+		Store: f.store, Blobs: blobs, Now: time.Now, Jitter: func() float64 { return 0.5 }, Log: slog.New(slog.DiscardHandler), WebhooksLocal: true,
 	})
 	f.must(err)
+	ctx, stop := context.WithCancel(context.Background())
+	var told sync.WaitGroup
+	told.Go(func() { s.RunWebhooks(ctx) })
+	t.Cleanup(func() { stop(); told.Wait() })
 	f.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if between := f.between.Load(); between != nil {
 			(*between)(w, r, s.Handler())

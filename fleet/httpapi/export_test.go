@@ -1,6 +1,9 @@
 package httpapi
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // For tests: a limiter by name.
 const MaxLimited = maxLimited
@@ -14,3 +17,16 @@ func (l Limiter) Take(name string, now time.Time) time.Duration {
 }
 
 func (l Limiter) Len() int { return len(l.l.now) + len(l.l.before) }
+
+// CheckWebhookAddress is for tests.
+var CheckWebhookAddress = checkWebhookAddress
+
+// TellWebhooks tells webhooks what is due, once, and waits until they are.
+func (s *Server) TellWebhooks(ctx context.Context, timeout time.Duration) error {
+	t := newTeller(s, s.webhooksLocal)
+	t.client.Timeout = timeout
+	defer t.client.CloseIdleConnections()
+	err := t.tell(ctx, ctx)
+	t.wait.Wait()
+	return err
+}

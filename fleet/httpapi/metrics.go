@@ -33,6 +33,7 @@ type metrics struct {
 	packs     *prometheus.CounterVec
 	published prometheus.Counter
 	limited   *prometheus.CounterVec
+	webhooks  *prometheus.CounterVec
 	errors    prometheus.Counter
 }
 
@@ -45,6 +46,7 @@ func newMetrics(rollouts prometheus.Collector) *metrics {
 		packs:     prometheus.NewCounterVec(count("packs_total", "Packs that were sent, by whether they were in memory or had to be made."), []string{"from"}),
 		published: prometheus.NewCounter(count("releases_published_total", "Releases that were published on this server.")),
 		limited:   prometheus.NewCounterVec(count("limited_total", "Requests that were one too many, by which limit."), []string{"limit"}),
+		webhooks:  prometheus.NewCounterVec(count("webhooks_total", "Attempts to tell webhooks something, by how they ended."), []string{"result"}),
 		errors:    prometheus.NewCounter(count("errors_total", "Errors in the log of this server.")),
 	}
 	// What has not happened yet is 0, and not unknown.
@@ -57,8 +59,11 @@ func newMetrics(rollouts prometheus.Collector) *metrics {
 	for _, limit := range []string{"address", "board", "packs", "refused"} {
 		m.limited.WithLabelValues(limit)
 	}
+	for _, result := range []string{"delivered", "failed"} {
+		m.webhooks.WithLabelValues(result)
+	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.polls, m.packs, m.published, m.limited, m.errors, rollouts,
+	registry.MustRegister(m.polls, m.packs, m.published, m.limited, m.webhooks, m.errors, rollouts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// What cannot be read now is left out, and said in the log.
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, DisableCompression: true})

@@ -39,6 +39,9 @@ type Config struct {
 	// Proxies are the addresses of proxies before the server. What they say in
 	// X-Forwarded-For is who asks.
 	Proxies []netip.Prefix
+
+	// WebhooksLocal lets webhooks lead to the server's own machine and link.
+	WebhooksLocal bool
 }
 
 // DefaultMaxBoards is how many boards are kept in memory if nothing is said: some 200 MB.
@@ -61,6 +64,8 @@ type Server struct {
 	proxies   []netip.Prefix
 	metrics   *metrics
 	handler   http.Handler
+
+	webhooksLocal bool
 }
 
 // New returns a Server that knows what is in the store now.
@@ -75,6 +80,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		contents:  newContentCache(),
 		limits:    newLimits(c.Limits),
 		proxies:   c.Proxies,
+
+		webhooksLocal: c.WebhooksLocal,
 	}
 	s.metrics = newMetrics(rolloutCollector{s})
 	s.log = slog.New(countedErrors{c.Log.Handler(), s.metrics.errors})
