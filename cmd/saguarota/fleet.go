@@ -21,7 +21,7 @@ boards step by step. docs/FLEET.md explains how boards are decided for.`
 
 func fleetCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "fleet", Short: "Run a server for boards in the field", Long: fleetLong}
-	cmd.AddCommand(fleetServeCommand(), fleetCheckCommand(), fleetBackupCommand(), fleetSimulateCommand())
+	cmd.AddCommand(fleetServeCommand(), fleetCheckCommand(), fleetBackupCommand(), fleetCACommand(), fleetSimulateCommand())
 	cmd.AddCommand(fleetAppCommand(), fleetReleaseCommand(), fleetChannelCommand(), fleetDeviceCommand(), fleetTokenCommand(), fleetWebhookCommand(), fleetAuditCommand())
 	return cmd
 }

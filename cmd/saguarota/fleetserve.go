@@ -40,12 +40,16 @@ Where there is no token yet, one with the scope "admin" is made and printed, onc
 The first line on standard output is "listening on http://HOST:PORT"; the log goes
 to standard error. Ctrl-C stops the server, after what is under way.
 
+With --tls-cert and --tls-key, or with --acme-domain, it speaks HTTPS. A certificate
+from files is read again when they change, and on the signal HUP.
+
 Every option can also be given as an environment variable (--data is
 SAGUAROTA_FLEET_DATA), or as a line "data = DIR" in the file of --config. The
 command line goes before the environment, and that before the file.`
 
 const fleetServeExample = `  saguarota fleet serve --data /var/lib/saguarota
   saguarota fleet serve --data fleet --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+  saguarota fleet serve --data fleet --host 0.0.0.0 --port 443 --http-port 80 --acme-domain updates.example.com
   saguarota fleet serve --db postgres://fleet@db/fleet --blobs 's3://releases?endpoint=https://s3.example.com'`
 
 // fleetOptions are the options of a fleet server.
@@ -56,9 +60,9 @@ type fleetOptions struct {
 	blobs     string
 	host      string
 	port      uint16
-	tlsCert   string
-	tlsKey    string
+	tls       tlsOptions
 	maxBoards int
+	maxConns  int
 	limits    httpapi.Limits
 	proxies   []string
 
@@ -72,9 +76,9 @@ func (o *fleetOptions) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.blobs, "blobs", "", "files of releases: a folder, or s3://BUCKET/PREFIX?endpoint=URL; blobs in --data if it is not given")
 	flags.StringVar(&o.host, "host", "localhost", "address to listen on; 0.0.0.0 is every address of this machine")
 	flags.Uint16Var(&o.port, "port", 8080, "port to listen on; 0 takes a free one")
-	flags.StringVar(&o.tlsCert, "tls-cert", "", "file with the certificate, for HTTPS")
-	flags.StringVar(&o.tlsKey, "tls-key", "", "file with the certificate's private key")
+	o.tls.add(flags)
 	flags.IntVar(&o.maxBoards, "max-boards-in-memory", httpapi.DefaultMaxBoards, "how many boards are kept in memory; others cost a query")
+	flags.IntVar(&o.maxConns, "max-connections", httpapi.DefaultMaxConnections, "how many connections there are at once; one more waits until there is room")
 	const minute = "; the same number at once after a pause; 0: as many as come"
 	flags.IntVar(&o.limits.Address, "limit-address", 0, "how many requests a minute an address may make"+minute)
 	flags.IntVar(&o.limits.Board, "limit-board", 60, "how many polls a minute a board may make"+minute)
@@ -99,12 +103,15 @@ func (o *fleetOptions) complete() error {
 		return withHint(errors.New("it is not said where the database is"), "give --db, or a folder for all with --data DIR")
 	case o.blobs == "":
 		return withHint(errors.New("it is not said where the files of releases are"), "give --blobs, or a folder for all with --data DIR")
-	case (o.tlsCert == "") != (o.tlsKey == ""):
-		return withHint(errors.New("HTTPS takes both a certificate and its key"), "give --tls-cert and --tls-key, or neither")
 	case min(o.limits.Address, o.limits.Board, o.limits.Packs, o.limits.Refused) < 0:
 		return withHint(errors.New("a limit is below 0"), "give 0 to --limit-… for no limit")
 	case o.maxBoards < 1:
 		return withHint(fmt.Errorf("--max-boards-in-memory is %d", o.maxBoards), "give at least 1")
+	case o.maxConns < 1:
+		return withHint(fmt.Errorf("--max-connections is %d", o.maxConns), "give at least 1")
+	}
+	if err := o.tls.complete(o.data); err != nil {
+		return err
 	}
 	_, err := o.networks()
 	return err
@@ -121,18 +128,6 @@ func (o *fleetOptions) networks() ([]netip.Prefix, error) {
 		list = append(list, network)
 	}
 	return list, nil
-}
-
-// certificate returns the certificate, nil where there is to be none.
-func (o *fleetOptions) certificate() (*tls.Config, error) {
-	if o.tlsCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
-	if err != nil {
-		return nil, withHint(fmt.Errorf("the certificate: %w", err), "both files have to be PEM, and the key that of the certificate")
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // open opens the database and the blobs.
@@ -182,7 +177,8 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	ctx, forget := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer forget()
 	context.AfterFunc(ctx, forget) // whoever presses Ctrl-C twice does not want to wait
-	certificate, err := o.certificate()
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	secured, err := o.tls.open(log)
 	if err != nil {
 		return err
 	}
@@ -195,7 +191,6 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	server, err := httpapi.New(ctx, httpapi.Config{
 		Store: store, Blobs: blobs, Now: time.Now, Jitter: rand.Float64, Log: log, MaxBoards: o.maxBoards,
 		Limits: o.limits, Proxies: proxies, WebhooksLocal: o.webhooksLocal,
@@ -207,34 +202,89 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	scheme := "http"
-	if certificate != nil {
-		listener, scheme = tls.NewListener(listener, certificate), "https"
+	port := listener.Addr().(*net.TCPAddr).Port
+	scheme, handler := "http", server.Handler()
+	webs := []web{{httpapi.NewHTTPServer(handler, log), listener}}
+	if secured != nil {
+		scheme = "https"
+		webs[0].server.Handler = strict(handler)
+		if o.tls.httpPort != 0 {
+			open, err := listen(ctx, o.host, o.tls.httpPort)
+			if err != nil {
+				return errors.Join(err, listener.Close())
+			}
+			webs = append(webs, web{httpapi.NewHTTPServer(secured.challenges(toHTTPS(port)), log), open})
+		}
+		defer onHangup(secured.reread)()
 	}
-	url := scheme + "://" + net.JoinHostPort(o.host, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
+	for i, w := range webs {
+		webs[i].listener = httpapi.LimitConnections(w.server, w.listener, o.maxConns)
+	}
+	if secured != nil {
+		webs[0].listener = tls.NewListener(webs[0].listener, secured.config)
+	}
+	url := scheme + "://" + net.JoinHostPort(o.host, strconv.Itoa(port))
 	if err := welcomeFleet(ctx, cmd.OutOrStdout(), url, server, store); err != nil {
-		return errors.Join(err, listener.Close())
+		for _, w := range webs {
+			err = errors.Join(err, w.listener.Close())
+		}
+		return err
 	}
-	return serveUntil(ctx, server, listener, log)
+	return serveUntil(ctx, server, webs)
 }
 
-// serveUntil serves until ctx ends, and then finishes what is under way.
-func serveUntil(ctx context.Context, server *httpapi.Server, listener net.Listener, log *slog.Logger) error {
+// onHangup calls f whenever the process is told to read its files again, until what it returns
+// is called.
+func onHangup(f func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for range signals {
+			f()
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
+}
+
+// a web is a server of HTTP, and where it listens.
+type web struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// serveUntil serves until ctx ends, or one of the listeners fails, and then finishes what is
+// under way.
+func serveUntil(ctx context.Context, server *httpapi.Server, webs []web) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	done.Go(func() { server.Run(background) })
 	done.Go(func() { server.RunWebhooks(background) })
-	web := httpapi.NewHTTPServer(server.Handler(), log)
-	stopped := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		last, cancel := context.WithTimeout(background, shutdownTimeout)
-		defer cancel()
-		stopped <- web.Shutdown(last)
-	}()
-	err := web.Serve(listener)
-	if errors.Is(err, http.ErrServerClosed) {
-		err = <-stopped
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
+	results := make(chan error)
+	for _, w := range webs {
+		stopped := make(chan error, 1)
+		go func() {
+			<-ctx.Done()
+			last, cancel := context.WithTimeout(background, shutdownTimeout)
+			defer cancel()
+			stopped <- w.server.Shutdown(last)
+		}()
+		go func() {
+			err := w.server.Serve(w.listener)
+			if errors.Is(err, http.ErrServerClosed) {
+				err = <-stopped
+			}
+			fail()
+			results <- err
+		}()
+	}
+	var err error
+	for range webs {
+		err = errors.Join(err, <-results)
 	}
 	stop()
 	done.Wait()
@@ -288,7 +338,8 @@ func fleetCheckCommand() *cobra.Command {
 func fleetCheck(cmd *cobra.Command, o fleetOptions) (err error) {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
-	if _, err := o.certificate(); err != nil {
+	certificate, err := o.tls.check(ctx)
+	if err != nil {
 		return err
 	}
 	store, blobs, err := o.open(ctx)
@@ -303,7 +354,7 @@ func fleetCheck(cmd *cobra.Command, o fleetOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "database: %s\nfiles: %s\n%s\n", sqlstore.Redacted(o.db), blobs, plural(len(apps), "application"))
+	fmt.Fprintf(cmd.OutOrStdout(), "database: %s\nfiles: %s\n%s%s\n", sqlstore.Redacted(o.db), blobs, certificate, plural(len(apps), "application"))
 	if len(apps) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "There is no application yet: saguarota fleet app add NAME --pub KEY")
 	}

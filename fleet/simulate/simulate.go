@@ -112,7 +112,11 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{MaxIdleConnsPerHost: c.Connections, MaxConnsPerHost: c.Connections, DisableCompression: true}
+	transport := new(http.Transport)
+	if usual, ok := http.DefaultTransport.(*http.Transport); ok && usual.TLSClientConfig != nil {
+		transport.TLSClientConfig = usual.TLSClientConfig.Clone() // whom this program trusts
+	}
+	transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost, transport.DisableCompression = c.Connections, c.Connections, true
 	defer transport.CloseIdleConnections()
 	begin := c.Now()
 	total := &Result{Versions: map[int64]int{}}
