@@ -2,8 +2,8 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,11 +32,13 @@ type fleetProcess struct {
 	key   release.PrivateKey
 	url   string
 	token string
+	args  []string        // more options
+	tls   *tls.Config     // of clients
 	wrap  func(*exec.Cmd) // changes how it is started; nil: nothing
 
 	cmd  *exec.Cmd
 	out  io.Reader // what is left of its standard output
-	log  *bytes.Buffer
+	log  *watchedLog
 	made int // releases that were built
 }
 
@@ -69,10 +71,11 @@ func (f *fleetProcess) start() {
 	program, err := exec.LookPath("saguarota")
 	f.must(err)
 	f.cmd = exec.Command(program, "fleet", "serve", "--data", f.dir, "--port", "0", "--limit-board", "0")
+	f.cmd.Args = append(f.cmd.Args, f.args...)
 	if f.wrap != nil {
 		f.wrap(f.cmd)
 	}
-	f.log = new(bytes.Buffer)
+	f.log = newWatchedLog()
 	f.cmd.Stderr = f.log
 	stdout, err := f.cmd.StdoutPipe()
 	f.must(err)
@@ -117,12 +120,63 @@ func (f *fleetProcess) wait() error {
 	return err
 }
 
+// awaitLog waits until the log has one more line with the text than when it was awaited last.
+func (f *fleetProcess) awaitLog(text string) error {
+	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Minute)
+	defer cancel()
+	return f.log.await(ctx, text)
+}
+
+// a watchedLog is a log that can be waited for.
+type watchedLog struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	seen  int           // bytes that nobody waits for any more
+	grown chan struct{} // closed, and made anew, when there is more
+}
+
+func newWatchedLog() *watchedLog { return &watchedLog{grown: make(chan struct{})} }
+
+// Write implements io.Writer.
+func (l *watchedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.grown)
+	l.grown = make(chan struct{})
+	return l.text.Write(p)
+}
+
+// String returns all of it.
+func (l *watchedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *watchedLog) await(ctx context.Context, text string) error {
+	for {
+		l.mu.Lock()
+		all, grown := l.text.String(), l.grown
+		if _, rest, ok := strings.Cut(all[l.seen:], text); ok {
+			l.seen = len(all) - len(rest)
+			l.mu.Unlock()
+			return nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%q is not in the log: %w\n%s", text, ctx.Err(), all)
+		case <-grown:
+		}
+	}
+}
+
 // client returns a client of the API, which makes its requests by transport: nil for the
 // usual one. It keeps no connection, since the server may have gone.
 func (f *fleetProcess) client(transport http.RoundTripper) *api.ClientWithResponses {
 	f.t.Helper()
 	if transport == nil {
-		transport = &http.Transport{DisableKeepAlives: true}
+		transport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: f.tls}
 	}
 	c, err := api.NewClientWithResponses(f.url+api.Path, api.WithHTTPClient(&http.Client{Transport: transport}),
 		api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
