@@ -23,7 +23,7 @@ build: ## the program, bin/saguarota
 tools: ## MicroPython and mpy-cross for tests and demo, in .tools
 	@scripts/tools
 
-services: ## PostgreSQL and an S3 server for the tests of the fleet server, in .tools
+services: ## PostgreSQL, an S3 and an ACME server for the tests of the fleet server, in .tools
 	@scripts/tools services
 
 lib: tools ## the board's library as .mpy files, in build/mpy/saguarota

@@ -125,7 +125,15 @@ func (o *tlsOptions) open(log *slog.Logger) (*secured, error) {
 			}
 			return c, err
 		}
-		s.challenges = manager.HTTPHandler
+		s.challenges = func(next http.Handler) http.Handler {
+			inner := manager.HTTPHandler(next)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if name, _, err := net.SplitHostPort(r.Host); err == nil {
+					r.Host = name // a name with a port is none of its
+				}
+				inner.ServeHTTP(w, r)
+			})
+		}
 		return s, nil
 	}
 	return nil, nil
