@@ -141,6 +141,9 @@ func (s *Server) limitAddress(next http.Handler) http.Handler {
 		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
 			if wait := s.limits.address.take(s.from(r), s.now()); wait > 0 {
 				s.metrics.limited.WithLabelValues("address").Inc()
+				if r.Header.Get(ReportHeader) != "" {
+					s.setPoll(w, wait+time.Second-1)
+				}
 				writeTooMany(w, wait)
 				return
 			}

@@ -52,6 +52,10 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 	// The answer is for this board alone.
 	w.Header().Set("Cache-Control", "private, no-cache")
 	w.Header().Set("Vary", ReportHeader)
+	jitter := s.jitter()
+	if r.Header.Get(ReportHeader) != "" {
+		s.setPoll(w, spread(v.App.PollPeriod, jitter)) // whatever it is answered
+	}
 	report, ok := s.report(w, r)
 	if !ok {
 		answer = pollSenseless
@@ -77,12 +81,13 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 		writeTooMany(w, wait)
 		return
 	}
-	d, err := s.decide(r, v, report)
+	d, err := s.decide(r, v, report, jitter)
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized):
 		answer = pollRefused
 		if wait := s.limits.refused.take(from, s.now()); wait > 0 {
 			s.metrics.limited.WithLabelValues("refused").Inc()
+			s.setPoll(w, wait+time.Second-1)
 			writeTooMany(w, wait)
 			return
 		}
@@ -93,7 +98,6 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 		if r.Context().Err() == nil {
 			s.log.Error("a poll fails", "app", v.App.Name, "board", report.ID, "error", err)
 		}
-		s.setPoll(w, d.Poll)
 		writeText(w, http.StatusServiceUnavailable, "not now")
 		return
 	}
@@ -143,25 +147,29 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) (*fleet.Report, 
 // meanwhile.
 const maxDecisions = 4
 
-// decide decides for a board and stores what has changed by that. Where there is an
-// error, Poll is still set.
-func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report) (fleet.Decision, error) {
-	ctx, now, jitter := r.Context(), s.now(), s.jitter()
+// spread returns a time around a period: where all boards are turned away at once, they
+// do not come again at the same moment.
+func spread(period time.Duration, jitter float64) time.Duration {
+	return period*3/4 + time.Duration(jitter*float64(period)/2)
+}
+
+// decide decides for a board and stores what has changed by that.
+func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report, jitter float64) (fleet.Decision, error) {
+	ctx, now := r.Context(), s.now()
 	key := fleet.BoardKey{App: v.App.Name, ID: report.ID}
 	if v.App.Enrolment.Tokens {
 		if err := v.App.Enrolment.CheckBoardToken(key.App, key.ID, bearer(r)); err != nil {
 			return fleet.Decision{}, err
 		}
 	}
-	later := fleet.Decision{Poll: v.App.PollPeriod}
 	decide := v.Decide
 	for range maxDecisions {
 		b, isNew, err := s.board(ctx, key)
 		if err != nil {
-			return later, err
+			return fleet.Decision{}, err
 		}
 		if b.Revoked {
-			return later, fleet.ErrUnauthorized
+			return fleet.Decision{}, fleet.ErrUnauthorized
 		}
 		d := decide(now, b, report, jitter)
 		if !isNew && !changes(b, report, &d) {
@@ -188,10 +196,10 @@ func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report) (f
 			s.log.Warn("a board is not taken in", "app", key.App, "board", key.ID, "error", err)
 			return v.Fallback(now, b, report, jitter), nil
 		default:
-			return later, err
+			return fleet.Decision{}, err
 		}
 	}
-	return later, fleet.ErrConflict
+	return fleet.Decision{}, fleet.ErrConflict
 }
 
 // changes reports whether anything is to be stored but that the board was seen.
