@@ -84,7 +84,7 @@ func TestNoPowerCutHarmsABoard(t *testing.T) {
 	everySystem(t, func(t *testing.T, system rehearse.FileSystem) {
 		r := rehearsal(t, releases.App(), system)
 		r.Torn, r.TornOnline, r.KeepConsoles = true, true, true
-		harmless(t, play(t, r))
+		harmless(t, play(t, r), true)
 	})
 }
 
@@ -96,7 +96,7 @@ func TestNoPowerCutHarmsAnUpdateByPack(t *testing.T) {
 		r.Packs, r.KeepConsoles = true, true
 		r.Torn, r.TornOnline, r.Every, r.Depth, r.Seconds = true, true, 4, 2, 60
 		report := play(t, r)
-		harmless(t, report)
+		harmless(t, report, true)
 		if report.Requests > 3 || report.Downloaded >= report.ChangedBytes {
 			t.Errorf("%d requests and %d bytes for an update by pack that changes %d", report.Requests, report.Downloaded, report.ChangedBytes)
 		}
@@ -114,17 +114,18 @@ func TestNoSecondPowerCutHarmsABoard(t *testing.T) {
 		r := rehearsal(t, core, system)
 		r.KeepConsoles = true
 		r.Torn, r.Depth, r.Every, r.Every2 = true, 2, 97, 307
-		harmless(t, play(t, r))
+		harmless(t, play(t, r), true)
 	})
 }
 
-func harmless(t *testing.T, report *rehearse.Report) {
+// harmless fails the test where a cut did harm; boots says that main.py must not run without boot.py.
+func harmless(t *testing.T, report *rehearse.Report, boots bool) {
 	t.Helper()
-	if !report.Safe() || report.Bootless() > 0 {
+	if !report.Safe() || (boots && report.Bootless() > 0) {
 		t.Errorf("not safe: %s\n%s", report.Problem, indent(report.Console))
 		shown := 0
 		for _, c := range report.Cuts {
-			if (c.Outcome >= rehearse.Mixed || c.Bootless) && shown < 3 {
+			if (c.Outcome >= rehearse.Mixed || (boots && c.Bootless)) && shown < 3 {
 				shown++
 				t.Errorf("cut %+v", c)
 			}
@@ -150,15 +151,21 @@ func TestARigThatCanFail(t *testing.T) {
 		system   rehearse.FileSystem
 		file     string
 		from, to string
+		pair     releases.Pair // the app with another boot.py, if empty
+		boots    bool          // main.py that runs without boot.py is harm, too
 	}{
 		{"files are swapped without undo", rehearse.Littlefs, "undo.py",
-			"    for r in (2, 1, 0) if moves else (1, 0):\n", "    for r in ():\n"},
+			"    for r in (2, 1, 0) if moves else (1, 0):\n", "    for r in ():\n", releases.Pair{}, false},
 		{"boards on FAT rename", rehearse.FAT, "stage.py",
-			"return not case_blind(ota.backup_dir) and", "return"},
+			"return not case_blind(ota.backup_dir) and", "return", releases.Pair{}, false},
 		{"the swap copies over the live file", rehearse.Littlefs, "install.py",
-			"        if self.moves:\n            if op == \"d\"", "        if op == 'r':\n            copy(new, path)\n        elif self.moves:\n            if op == \"d\""},
+			"        if self.moves:\n            if op == \"d\"", "        if op == 'r':\n            copy(new, path)\n        elif self.moves:\n            if op == \"d\"", releases.Pair{}, false},
 		{"the journal does not say that files are swapped", rehearse.Littlefs, "install.py",
-			"        j.save(\"S\")\n        j.save(\"S\")\n        if Journal(j.folder).state != \"S\":\n", "        j.save(\"I\")\n        if 0:\n"},
+			"        j.save(\"S\")\n        j.save(\"S\")\n        if Journal(j.folder).state != \"S\":\n", "        j.save(\"I\")\n        if 0:\n", releases.Pair{}, false},
+		{"boot.py goes before main.py that stands in for it", rehearse.FAT, "install.py",
+			"elif self.reach[:1] == \"o\":", "elif self.reach[:1] != \"o\":", releases.Start([2]bool{true, true}), true},
+		{"and at the end of the trial", rehearse.FAT, "undo.py",
+			"(\"o\" if old else \"n\") in j.mode[2:]", "(\"n\" if old else \"o\") in j.mode[2:]", releases.Start([2]bool{true, false}), false},
 	}
 	for _, b := range broken {
 		t.Run(b.name, func(t *testing.T) {
@@ -173,16 +180,21 @@ func TestARigThatCanFail(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pair := releases.App()
-			pair.New["boot.py"] = releases.Boot(2)
+			pair := b.pair
+			if pair.Name == "" {
+				pair = releases.App()
+				pair.New["boot.py"] = releases.Boot(2)
+			}
 			r := rehearsal(t, pair, b.system)
 			r.Factory = []fs.FS{tree(files)}
-			r.Every = 5
+			if r.Every = 5; b.pair.Name != "" {
+				r.Every, r.Torn = 1, true
+			}
 			report := play(t, r)
 			if report.Problem != "" {
 				t.Fatalf("%s\n%s", report.Problem, indent(report.Console))
 			}
-			if report.Safe() {
+			if report.Safe() && (!b.boots || report.Bootless() == 0) {
 				t.Errorf("of %d cuts, none was found to do harm", len(report.Cuts))
 			}
 		})

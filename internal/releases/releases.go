@@ -192,12 +192,28 @@ func MainOnly() Pair {
 	p := App()
 	p.Name = "main only"
 	for i, tree := range []map[string]string{p.Old, p.New} {
-		call := strings.TrimPrefix(Boot(0), "print(\"boot.py of release 0\")\n")
 		tree["boot.py"] = "print('booting')\n"
-		tree["main.py"] = call + Main(i+1)
+		tree["main.py"] = bootCall() + Main(i+1)
 	}
 	return p
 }
+
+// Start replaces both start files and one module; calls says whose boot.py calls the updater, the old
+// release's and the new one's. main.py does where boot.py does not.
+func Start(calls [2]bool) Pair {
+	trees := [2]map[string]string{}
+	for i := range trees {
+		boot, main := Boot(i+1), Main(i+1)
+		if !calls[i] {
+			boot, main = fmt.Sprintf("print('boot.py of release %d')\n", i+1), bootCall()+main
+		}
+		trees[i] = map[string]string{"boot.py": boot, "main.py": main, "app.py": source("app", i+1, 10)}
+	}
+	return Pair{Name: "start files", Old: trees[0], New: trees[1]}
+}
+
+// bootCall is what a boot.py calls the updater with, for a main.py that does it instead.
+func bootCall() string { return strings.TrimPrefix(Boot(0), "print(\"boot.py of release 0\")\n") }
 
 // Renamed has files and a folder under other names, and a folder in a file's place.
 func Renamed() Pair {
