@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"hash/maphash"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/cactuscon/saguarota/fleet"
 )
@@ -13,9 +15,10 @@ import (
 // cores do not wait for each other.
 const shards = 64
 
-// a boardCache holds the boards that polled last, packed: a million boards have a
-// handful of versions and names between them, and most have no tags, no task and no
-// channel of their own.
+// a boardCache holds what decides about the boards that polled last, packed: a million
+// boards have a handful of things to say between them, so nearly all that is kept of one
+// is its ID and where what it has in common with others is. When a board was seen, and
+// how much it has free, decides nothing and is not here.
 type boardCache struct {
 	seed   maphash.Seed
 	most   int // in one shard
@@ -24,17 +27,28 @@ type boardCache struct {
 
 type boardShard struct {
 	mu     sync.RWMutex
-	boards map[fleet.BoardKey]*packedBoard
-	traits map[fleet.Report]*fleet.Report
+	boards map[boardKey]packedBoard
+	traits map[traits]*traits
+	rules  map[string]*rules
 }
 
-// a packedBoard is a fleet.Board. It is not changed: it is replaced.
+// a boardKey is a fleet.BoardKey.
+type boardKey struct {
+	app unique.Handle[string]
+	id  string
+}
+
+// a packedBoard is a board.
 type packedBoard struct {
-	report          *fleet.Report // without ID and Free; shared by boards that say the same
-	free            int64
-	first, last     int64 // microseconds
-	rules           *rules
-	task            *fleet.Task
+	*traits       // shared by boards that are alike, so never changed
+	since   int64 // of the task, in microseconds
+}
+
+// traits are all of a board but its ID and times.
+type traits struct {
+	report          fleet.Report // without ID and Free
+	task            fleet.Task   // without Since
+	rules           *rules       // nil if there are none
 	hidden, revoked bool
 }
 
@@ -51,30 +65,26 @@ func newBoardCache(most int) *boardCache {
 	return c
 }
 
-func (c *boardCache) shard(key fleet.BoardKey) *boardShard {
-	return &c.shards[maphash.String(c.seed, key.ID)%shards]
+func (c *boardCache) shard(key fleet.BoardKey) (*boardShard, boardKey) {
+	return &c.shards[maphash.String(c.seed, key.ID)%shards], boardKey{unique.Make(key.App), key.ID}
 }
 
-// get returns a board, nil if it is not here.
+// get returns a board without its times and free bytes, nil if it is not here.
 func (c *boardCache) get(key fleet.BoardKey) *fleet.Board {
-	s := c.shard(key)
+	s, k := c.shard(key)
 	s.mu.RLock()
-	p := s.boards[key]
+	p, known := s.boards[k]
 	s.mu.RUnlock()
-	if p == nil {
+	if !known {
 		return nil
 	}
-	b := &fleet.Board{
-		ID: key.ID, Hidden: p.hidden, Revoked: p.revoked,
-		FirstSeen: time.UnixMicro(p.first).UTC(), LastSeen: time.UnixMicro(p.last).UTC(),
-		Report: *p.report,
-	}
-	b.Report.ID, b.Report.Free = key.ID, p.free
+	b := &fleet.Board{ID: key.ID, Hidden: p.hidden, Revoked: p.revoked, Report: p.report, Task: p.task}
+	b.Report.ID = key.ID
 	if p.rules != nil {
 		b.Channel, b.Tags, b.Pin = p.rules.channel, p.rules.tags, p.rules.pin
 	}
-	if p.task != nil {
-		b.Task = *p.task
+	if p.since != 0 {
+		b.Task.Since = time.UnixMicro(p.since).UTC()
 	}
 	return b
 }
@@ -82,62 +92,78 @@ func (c *boardCache) get(key fleet.BoardKey) *fleet.Board {
 // put keeps a board. Where there are too many, any other has to go: boards poll one
 // after the other, so who polled longest ago is who will poll next.
 func (c *boardCache) put(key fleet.BoardKey, b *fleet.Board) {
-	p := &packedBoard{free: b.Report.Free, first: b.FirstSeen.UnixMicro(), last: b.LastSeen.UnixMicro(), hidden: b.Hidden, revoked: b.Revoked}
-	if b.Channel != "" || len(b.Tags) > 0 || b.Pin != 0 {
-		p.rules = &rules{b.Channel, b.Tags, b.Pin}
+	p := packedBoard{}
+	t := traits{report: b.Report, task: b.Task, hidden: b.Hidden, revoked: b.Revoked}
+	t.report.ID, t.report.Free = "", 0
+	if !t.task.Since.IsZero() {
+		p.since, t.task.Since = t.task.Since.UnixMicro(), time.Time{}
 	}
-	if b.Task != (fleet.Task{}) {
-		task := b.Task
-		task.Before = strings.Clone(task.Before)
-		p.task = &task
-	}
-	// A part of a request would keep the whole of it in memory.
-	key = fleet.BoardKey{App: key.App, ID: strings.Clone(key.ID)}
-	s := c.shard(key)
+	s, k := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.boards[key]; !known && len(s.boards) >= c.most {
-		for other := range s.boards {
-			delete(s.boards, other)
-			break
+	if _, known := s.boards[k]; !known {
+		// A part of a request would keep the whole of it in memory.
+		k.id = strings.Clone(k.id)
+		if len(s.boards) >= c.most {
+			for other := range s.boards {
+				delete(s.boards, other)
+				break
+			}
 		}
 	}
-	p.report = s.share(b.Report)
-	s.boards[key] = p
+	t.rules = s.shareRules(b)
+	p.traits = s.share(t)
+	s.boards[k] = p
 }
 
-// maxTraits is how many different reports are shared in one shard. There are few,
-// unless somebody invents them.
+// maxTraits is how many different traits, and rules, are shared in one shard. There are
+// few, unless somebody invents them.
 const maxTraits = 1000
 
-// share returns what a report has in common with others.
-func (s *boardShard) share(r fleet.Report) *fleet.Report {
-	r.ID, r.Free = "", 0
-	if known := s.traits[r]; known != nil {
+// share returns the traits that other boards have, too.
+func (s *boardShard) share(t traits) *traits {
+	if known := s.traits[t]; known != nil {
 		return known
 	}
-	for _, text := range []*string{&r.State, &r.Error, &r.Board, &r.MicroPython, &r.Lib, &r.Channel} {
+	r := &t.report
+	for _, text := range []*string{&r.State, &r.Error, &r.Board, &r.MicroPython, &r.Lib, &r.Channel, &t.task.Before} {
 		*text = strings.Clone(*text)
 	}
 	if len(s.traits) >= maxTraits {
 		clear(s.traits) // those that are still used are soon here again
 	}
-	s.traits[r] = &r
-	return &r
+	s.traits[t] = &t
+	return &t
+}
+
+// shareRules returns what people have set for a board, the same for all for which it is.
+func (s *boardShard) shareRules(b *fleet.Board) *rules {
+	if b.Channel == "" && len(b.Tags) == 0 && b.Pin == 0 {
+		return nil
+	}
+	name := strings.Join(append([]string{strconv.FormatInt(b.Pin, 10), b.Channel}, b.Tags...), "\x00") // which no name has
+	if known := s.rules[name]; known != nil {
+		return known
+	}
+	if len(s.rules) >= maxTraits {
+		clear(s.rules)
+	}
+	s.rules[name] = &rules{b.Channel, b.Tags, b.Pin}
+	return s.rules[name]
 }
 
 func (c *boardCache) remove(key fleet.BoardKey) {
-	s := c.shard(key)
+	s, k := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.boards, key)
+	delete(s.boards, k)
 }
 
 func (c *boardCache) clear() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.boards, s.traits = map[fleet.BoardKey]*packedBoard{}, map[fleet.Report]*fleet.Report{}
+		s.boards, s.traits, s.rules = map[boardKey]packedBoard{}, map[traits]*traits{}, map[string]*rules{}
 		s.mu.Unlock()
 	}
 }

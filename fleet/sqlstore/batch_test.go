@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cactuscon/saguarota/fleet"
+	"github.com/cactuscon/saguarota/fleet/internal/postgrestest"
 	"github.com/cactuscon/saguarota/fleet/storetest"
 )
 
@@ -61,5 +62,40 @@ func TestBatch(t *testing.T) {
 	s.commit([]*checkIn{odd, good})
 	if odd.err == nil || good.err != nil {
 		t.Errorf("the odd one: %v; the good one: %v", odd.err, good.err)
+	}
+}
+
+// A board that is in a batch twice is what the first of the two has made of it.
+func TestBatchOfOneBoard(t *testing.T) {
+	ctx := t.Context()
+	for name, where := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "fleet.db"), "PostgreSQL": postgrestest.New(t)} {
+		s, err := Open(ctx, where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		at := storetest.NewRelease(t, "badge", 1).Published
+		if err := s.AddApp(ctx, fleet.Actor{Name: "ada", At: at}, storetest.NewApp("badge")); err != nil {
+			t.Fatal(err)
+		}
+		checkin := func(isNew bool, before, task fleet.Task) *checkIn {
+			return &checkIn{CheckIn: fleet.CheckIn{App: "badge", New: isNew, Before: before, Board: fleet.Board{ID: "b1", LastSeen: at, Report: fleet.Report{ID: "b1"}, Task: task}}}
+		}
+		first, second := fleet.Task{Rollout: 1, Stage: fleet.Offered}, fleet.Task{Rollout: 1, Stage: fleet.Trial}
+		list := []*checkIn{
+			checkin(true, fleet.Task{}, fleet.Task{}), checkin(true, fleet.Task{}, fleet.Task{}),
+			checkin(false, fleet.Task{}, first), checkin(false, fleet.Task{}, first), checkin(false, first, second),
+		}
+		if _, err := s.commitAll(ctx, list); err != nil {
+			t.Fatal(err)
+		}
+		for i, conflict := range []bool{false, true, false, true, false} {
+			if got := errors.Is(list[i].err, fleet.ErrConflict); got != conflict || !conflict && list[i].err != nil {
+				t.Errorf("%s: check-in %d: %v", name, i, list[i].err)
+			}
+		}
+		if b, err := s.Board(ctx, "badge", "b1"); err != nil || b.Task.Stage != fleet.Trial {
+			t.Errorf("%s: %+v, %v", name, b, err)
+		}
 	}
 }

@@ -56,7 +56,7 @@ func boardValues(app int64, b *fleet.Board) ([]any, error) {
 	}, nil
 }
 
-func insertBoard(ctx context.Context, tx *sql.Tx, app int64, b *fleet.Board) (bool, error) {
+func insertBoard(ctx context.Context, tx querier, app int64, b *fleet.Board) (bool, error) {
 	values, err := boardValues(app, b)
 	if err != nil {
 		return false, err
@@ -72,7 +72,7 @@ func insertBoard(ctx context.Context, tx *sql.Tx, app int64, b *fleet.Board) (bo
 	return n == 1, err
 }
 
-func writeBoard(ctx context.Context, tx *sql.Tx, app int64, b *fleet.Board) error {
+func writeBoard(ctx context.Context, tx querier, app int64, b *fleet.Board) error {
 	values, err := boardValues(app, b)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func writeBoard(ctx context.Context, tx *sql.Tx, app int64, b *fleet.Board) erro
 
 // lockBoard reads a board that nobody else can change until tx ends: nil if there
 // is none.
-func (s *Store) lockBoard(ctx context.Context, tx *sql.Tx, app int64, id string) (*fleet.Board, error) {
+func (s *Store) lockBoard(ctx context.Context, tx querier, app int64, id string) (*fleet.Board, error) {
 	b, err := scanBoard(tx.QueryRowContext(ctx, "SELECT "+boardColumns+" FROM boards WHERE app = $1 AND id = $2"+s.d.forUpdate, app, id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -262,7 +262,7 @@ func (d countDiff) replace(app int64, before, after *fleet.Board) {
 }
 
 // write adds the differences to what is stored.
-func (d countDiff) write(ctx context.Context, tx *sql.Tx) error {
+func (d countDiff) write(ctx context.Context, tx querier) error {
 	var keys []countKey
 	for k, n := range d {
 		if n != 0 {
@@ -452,7 +452,7 @@ func (s *Store) lockRolloutsOf(ctx context.Context, tx *sql.Tx, app int64, ids [
 }
 
 // writeTags makes the index of tags fit.
-func writeTags(ctx context.Context, tx *sql.Tx, app int64, id string, before, after []string) error {
+func writeTags(ctx context.Context, tx querier, app int64, id string, before, after []string) error {
 	for _, tag := range before {
 		if !slices.Contains(after, tag) {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM tags WHERE app = $1 AND tag = $2 AND id = $3", app, tag, id); err != nil {

@@ -103,10 +103,18 @@ func (s *Store) commit(batch []*checkIn) {
 type batch struct {
 	s        *Store
 	tx       *sql.Tx
+	each     querier // tx, for what is done for each board
 	apps     map[string]*batchApp
+	boards   map[boardRef]*fleet.Board // those that are locked already; nil: none is
 	rollouts map[int64]*fleet.Rollout
 	counts   countDiff
 	events   []fleet.EventBody
+}
+
+// a boardRef is where a board is.
+type boardRef struct {
+	app int64
+	id  string
 }
 
 // a batchApp is an application in a batch.
@@ -126,9 +134,14 @@ func (s *Store) commitAll(ctx context.Context, list []*checkIn) (halts []fleet.R
 	slices.SortStableFunc(sorted, func(a, b *checkIn) int {
 		return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.Board.ID, b.Board.ID))
 	})
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
 		halts = nil
-		b := &batch{s: s, tx: tx, apps: map[string]*batchApp{}, rollouts: map[int64]*fleet.Rollout{}, counts: countDiff{}}
+		b := &batch{s: s, tx: tx, each: tx, apps: map[string]*batchApp{}, rollouts: map[int64]*fleet.Rollout{}, counts: countDiff{}}
+		if !s.d.postgres {
+			p := &preparedTx{tx, map[string]*sql.Stmt{}}
+			defer func() { err = errors.Join(err, p.close()) }()
+			b.each = p
+		}
 		if err := b.lock(ctx, sorted); err != nil {
 			return err
 		}
@@ -184,7 +197,46 @@ func (b *batch) lock(ctx context.Context, list []*checkIn) error {
 			}
 		}
 	}
+	if !b.s.d.postgres {
+		return nil // to ask for each costs no round trip
+	}
+	return b.lockBoards(ctx, list)
+}
+
+// lockBoards locks the boards of an application at once, in the order of their IDs.
+func (b *batch) lockBoards(ctx context.Context, list []*checkIn) error {
+	b.boards = map[boardRef]*fleet.Board{}
+	for len(list) > 0 {
+		name := list[0].App
+		var ids []string
+		for len(list) > 0 && list[0].App == name {
+			ids = append(ids, list[0].Board.ID)
+			list = list[1:]
+		}
+		app := b.apps[name]
+		if app == nil {
+			continue
+		}
+		err := rows(ctx, b.tx, func(r *sql.Rows) error {
+			board, err := scanBoard(r.Scan)
+			if err == nil {
+				b.boards[boardRef{app.id, board.ID}] = board
+			}
+			return err
+		}, "SELECT "+boardColumns+" FROM boards WHERE app = $1 AND id = ANY($2) ORDER BY id"+b.s.d.forUpdate, app.id, ids)
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// board returns a board as it is stored, and locked: nil if there is none.
+func (b *batch) board(ctx context.Context, app int64, id string) (*fleet.Board, error) {
+	if b.boards != nil {
+		return b.boards[boardRef{app, id}], nil
+	}
+	return b.s.lockBoard(ctx, b.each, app, id)
 }
 
 func (a *batchApp) lock(ctx context.Context, b *batch) error {
@@ -215,7 +267,7 @@ func (a *batchApp) admit(c *checkIn) error {
 // store stores one check-in. refused is why nothing was stored.
 func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 	app := b.apps[c.App]
-	old, err := b.s.lockBoard(ctx, b.tx, app.id, c.Board.ID)
+	old, err := b.board(ctx, app.id, c.Board.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -235,13 +287,13 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 		if refused := app.admit(c); refused != nil {
 			return refused, nil
 		}
-		if inserted, err := insertBoard(ctx, b.tx, app.id, &next); err != nil || !inserted {
+		if inserted, err := insertBoard(ctx, b.each, app.id, &next); err != nil || !inserted {
 			// Another server has just done so.
 			app.boards--
 			app.added--
 			return fmt.Errorf("%w: the board %q of %q", fleet.ErrConflict, c.Board.ID, c.App), err
 		}
-		if err := writeTags(ctx, b.tx, app.id, next.ID, nil, next.Tags); err != nil {
+		if err := writeTags(ctx, b.each, app.id, next.ID, nil, next.Tags); err != nil {
 			return nil, err
 		}
 	} else {
@@ -249,7 +301,7 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 		if next.LastSeen.Before(old.LastSeen) {
 			next.LastSeen = old.LastSeen
 		}
-		if err := writeBoard(ctx, b.tx, app.id, &next); err != nil {
+		if err := writeBoard(ctx, b.each, app.id, &next); err != nil {
 			return nil, err
 		}
 	}
@@ -269,6 +321,9 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 		b.events = append(b.events, event)
 	}
 	b.counts.replace(app.id, old, &next)
+	if b.boards != nil {
+		b.boards[boardRef{app.id, next.ID}] = &next // the same board may be in the batch again
+	}
 	return nil, nil
 }
 
@@ -314,7 +369,7 @@ func (b *batch) finish(ctx context.Context) (halts []fleet.Rollout, err error) {
 			}
 		}
 	}
-	if err := b.counts.write(ctx, b.tx); err != nil {
+	if err := b.counts.write(ctx, b.each); err != nil {
 		return nil, err
 	}
 	return halts, tell(ctx, b.tx, b.events...)

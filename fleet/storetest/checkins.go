@@ -95,6 +95,30 @@ func testCheckInConflicts(t *testing.T, open func(t *testing.T) fleet.Store) {
 	if stored.Load() != 1 || refused.Load() != 11 {
 		t.Errorf("stored %d times, refused %d times", stored.Load(), refused.Load())
 	}
+
+	// And it begins with a rollout once, also where one server stores all that it is told
+	// at once.
+	ro, err := s.StartRollout(ctx, ada, NewRollout("badge"))
+	must(t, err)
+	begins := newBoard("b3")
+	begins.New = false
+	begins.Board.Task = fleet.Task{Rollout: ro.ID, Target: 2, Offer: 2, Stage: fleet.Offered, Since: noon}
+	begins.Moves = []fleet.Move{{Rollout: ro.ID, From: fleet.Waiting, To: fleet.Offered, Begins: true}}
+	stored.Store(0)
+	for range 12 {
+		all.Go(func() {
+			switch err := s.CheckIn(ctx, begins); {
+			case err == nil:
+				stored.Add(1)
+			case !errors.Is(err, fleet.ErrConflict):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := rollout(t, s, ro.ID).Counts; stored.Load() != 1 || got != (fleet.Counts{fleet.Offered: 1}) {
+		t.Errorf("begun %d times, counted as %v", stored.Load(), got)
+	}
 }
 
 func testEnrolment(t *testing.T, open func(t *testing.T) fleet.Store) {

@@ -35,7 +35,7 @@ type Server struct {
 }
 
 var (
-	start  = sync.OnceValues(Start)
+	start  = sync.OnceValues(func() (*Server, error) { return Start() })
 	number atomic.Int64
 	asked  atomic.Bool
 )
@@ -76,14 +76,14 @@ func New(t testing.TB) string {
 	return s.URL(name)
 }
 
-// Start starts a server.
-func Start() (*Server, error) {
+// Start starts a server, with settings such as "fsync=on" beside those of tests.
+func Start(settings ...string) (*Server, error) {
 	dir, err := os.MkdirTemp("", "pg")
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{dir: dir}
-	if err := s.start(); err != nil {
+	if err := s.start(settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
@@ -95,7 +95,7 @@ func (s *Server) URL(database string) string {
 	return "postgres:///" + database + "?" + options.Encode()
 }
 
-func (s *Server) start() error {
+func (s *Server) start(settings []string) error {
 	initdb, err := toolsdir.Find("postgresql/bin/initdb")
 	if err != nil {
 		return err
@@ -113,6 +113,9 @@ func (s *Server) start() error {
 	// network.
 	s.process = exec.Command(filepath.Join(filepath.Dir(initdb), "postgres"), "-D", data, "-k", s.dir, "-h", "",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "jit=off", "-c", "max_connections=200", "-c", "shared_buffers=64MB")
+	for _, setting := range settings {
+		s.process.Args = append(s.process.Args, "-c", setting)
+	}
 	if err := run(s.process); err != nil {
 		return err
 	}
