@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, v *fleet.View
 	if report != nil {
 		b, _, err := s.board(r.Context(), fleet.BoardKey{App: v.App.Name, ID: report.ID})
 		if err != nil {
-			s.log.Error("a board cannot be looked up", "app", v.App.Name, "board", report.ID, "error", err)
+			s.tell(slog.LevelError, v.App.Name, "a board cannot be looked up", "app", v.App.Name, "board", report.ID, "error", err)
 			writeText(w, http.StatusServiceUnavailable, "not now")
 			return
 		}
@@ -92,7 +93,7 @@ func (s *Server) serveContent(w http.ResponseWriter, r *http.Request, rel *fleet
 		return
 	case err != nil:
 		if r.Context().Err() == nil {
-			s.log.Error("a file of a release cannot be read", "app", rel.Statement.App, "version", rel.Version(), "path", path, "error", err)
+			s.tell(slog.LevelError, rel.Statement.App, "a file of a release cannot be read", "app", rel.Statement.App, "version", rel.Version(), "path", path, "error", err)
 		}
 		writeText(w, http.StatusServiceUnavailable, "not now")
 		return

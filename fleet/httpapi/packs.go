@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -41,7 +42,7 @@ func (s *Server) servePack(w http.ResponseWriter, r *http.Request, v *fleet.View
 	case r.Context().Err() != nil:
 		return
 	case err != nil:
-		s.log.Error("a pack cannot be made", "app", v.App.Name, "from", from, "to", to, "error", err)
+		s.tell(slog.LevelError, v.App.Name, "a pack cannot be made", "app", v.App.Name, "from", from, "to", to, "error", err)
 		writeText(w, http.StatusServiceUnavailable, "not now")
 		return
 	}

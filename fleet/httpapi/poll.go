@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -96,7 +97,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View
 		return
 	case err != nil:
 		if r.Context().Err() == nil {
-			s.log.Error("a poll fails", "app", v.App.Name, "board", report.ID, "error", err)
+			s.tell(slog.LevelError, v.App.Name, "a poll fails", "app", v.App.Name, "board", report.ID, "error", err)
 		}
 		writeText(w, http.StatusServiceUnavailable, "not now")
 		return
@@ -136,7 +137,7 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) (*fleet.Report, 
 		err = fleet.ErrInvalid
 	}
 	if err != nil {
-		s.log.Warn("a report makes no sense", "error", err)
+		s.tell(slog.LevelWarn, "", "a report makes no sense", "error", err)
 		writeText(w, http.StatusBadRequest, "the header "+ReportHeader+" makes no sense")
 		return nil, false
 	}
@@ -193,7 +194,7 @@ func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report, ji
 		case errors.Is(err, fleet.ErrFull):
 			// It gets what every board gets, without being one of the fleet: a full list
 			// must keep nobody from the next release.
-			s.log.Warn("a board is not taken in", "app", key.App, "board", key.ID, "error", err)
+			s.tell(slog.LevelWarn, key.App, "a board is not taken in", "app", key.App, "board", key.ID, "error", err)
 			return v.Fallback(now, b, report, jitter), nil
 		default:
 			return fleet.Decision{}, err
@@ -287,7 +288,7 @@ func (s *Server) serveKeyset(w http.ResponseWriter, r *http.Request, app string,
 		return
 	}
 	if err != nil {
-		s.log.Error("a keyset cannot be read", "app", app, "keyset", n, "error", err)
+		s.tell(slog.LevelError, app, "a keyset cannot be read", "app", app, "keyset", n, "error", err)
 		writeText(w, http.StatusServiceUnavailable, "not now")
 		return
 	}

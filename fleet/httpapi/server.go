@@ -61,6 +61,8 @@ type Server struct {
 	contents  *contentCache
 	packs     *packcache.Cache
 	limits    limits
+	lines     *limiter // of the log: see tell
+	readiness readiness
 	proxies   []netip.Prefix
 	metrics   *metrics
 	handler   http.Handler
@@ -79,6 +81,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		manifests: newManifestCache(),
 		contents:  newContentCache(),
 		limits:    newLimits(c.Limits),
+		lines:     newLimiter(linesPerMinute),
 		proxies:   c.Proxies,
 
 		webhooksLocal: c.WebhooksLocal,
@@ -160,18 +163,6 @@ func (s *Server) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	return secure(s.limitAddress(mux)), s.handleAdmin(mux)
-}
-
-// serveReady tells a load balancer whether this server can do all of its work.
-func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	if err := errors.Join(s.store.Ping(ctx), s.blobs.Ping(ctx)); err != nil {
-		s.log.Error("not ready", "error", err)
-		writeText(w, http.StatusServiceUnavailable, "not ready; the log of this server says why")
-		return
-	}
-	writeText(w, http.StatusOK, "ok")
 }
 
 // view returns the view of an application, nil if there is none.
