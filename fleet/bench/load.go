@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,9 +26,11 @@ func request(i int) []byte {
 	return fmt.Appendf(nil, "GET /ota/%s/versions.json.sig HTTP/1.1\r\nHost: localhost\r\nSaguarota: %s\r\n\r\n", app, report(i))
 }
 
-// A load polls a server over connections that stay open, each board after the other.
+// A load polls a server, each board after the other.
 type load struct {
 	address     string
+	fresh       bool        // a new connection for each poll, as boards make it
+	tls         *tls.Config // nil: plain HTTP
 	connections int
 	request     func(i int) []byte
 	boards      int
@@ -46,7 +49,7 @@ type load struct {
 type loaded struct {
 	polls   int64
 	elapsed time.Duration
-	bytes   int64           // of requests and answers, without those of TCP and IP
+	bytes   int64           // of both directions, without those of TCP and IP
 	took    []time.Duration // sorted
 }
 
@@ -87,13 +90,15 @@ func (l *load) run(ctx context.Context) (*loaded, error) {
 }
 
 func (l *load) connection(ctx context.Context, start time.Time) (*loaded, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	in := bufio.NewReader(conn)
 	done := &loaded{}
+	var conn net.Conn
+	var in *bufio.Reader
+	counted := &countedConn{bytes: &done.bytes}
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
 	first := l.next.Load()
 	for ctx.Err() == nil {
 		n := l.next.Add(1) - 1
@@ -111,38 +116,71 @@ func (l *load) connection(ctx context.Context, start time.Time) (*loaded, error)
 		if !l.until.IsZero() && begun.After(l.until) {
 			break
 		}
-		text := l.request(int(n) % l.boards)
-		if _, err := conn.Write(text); err != nil {
+		if conn == nil {
+			var err error
+			if counted.Conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", l.address); err != nil {
+				return nil, err
+			}
+			if tcp, ok := counted.Conn.(*net.TCPConn); ok && l.fresh {
+				_ = tcp.SetLinger(0) // or closed ones would take all ports of this machine
+			}
+			conn = counted
+			if l.tls != nil {
+				conn = tls.Client(counted, l.tls)
+			}
+			in = bufio.NewReader(conn)
+		}
+		if _, err := conn.Write(l.request(int(n) % l.boards)); err != nil {
 			return nil, err
 		}
-		got, err := readHead(in)
-		if err != nil {
+		if err := readHead(in); err != nil {
 			return nil, err
+		}
+		if l.fresh {
+			if err := conn.Close(); err != nil {
+				return nil, err
+			}
+			conn = nil
 		}
 		done.took = append(done.took, time.Since(begun))
 		done.polls++
-		done.bytes += int64(len(text) + got)
 	}
 	return done, ctx.Err()
 }
 
-// readHead reads an answer 304, which has no body, and returns how long it is.
-func readHead(in *bufio.Reader) (int, error) {
-	length := 0
+// a countedConn counts what goes over it.
+type countedConn struct {
+	net.Conn
+	bytes *int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	*c.bytes += int64(n)
+	return n, err
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	*c.bytes += int64(n)
+	return n, err
+}
+
+// readHead reads an answer 304, which has no body.
+func readHead(in *bufio.Reader) error {
 	for first := true; ; first = false {
 		line, err := in.ReadSlice('\n')
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return 0, err
+			return err
 		}
-		length += len(line)
 		if first && (len(line) < 12 || string(line[9:12]) != "304") {
-			return 0, fmt.Errorf("the answer is %q", line)
+			return fmt.Errorf("the answer is %q", line)
 		}
 		if len(line) == 2 {
-			return length, nil
+			return nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,7 @@ type pollResult struct {
 }
 
 // benchPolls measures polls that change nothing but when a board was seen.
-func benchPolls(ctx context.Context, o options, dir, postgres string) (list []pollResult, err error) {
+func benchPolls(ctx context.Context, o options, dir, postgres string) (list []pollResult, lines []lineResult, err error) {
 	requests := make([][]byte, o.boards)
 	for i := range requests {
 		requests[i] = request(i)
@@ -39,7 +40,7 @@ func benchPolls(ctx context.Context, o options, dir, postgres string) (list []po
 	for i, k := range kinds {
 		s, err := startServer(ctx, k.kind, k.where)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		servers = append(servers, s)
 		loads[i] = &load{address: s.address, connections: o.connections, request: func(i int) []byte { return requests[i] }, boards: o.boards, next: new(atomic.Int64)}
@@ -49,7 +50,7 @@ func benchPolls(ctx context.Context, o options, dir, postgres string) (list []po
 		first.polls = int64(o.boards)
 		done, err := first.run(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if k.kind != empty {
 			list[i].NewPerSecond = done.rate()
@@ -62,24 +63,70 @@ func benchPolls(ctx context.Context, o options, dir, postgres string) (list []po
 			l.until = time.Now().Add(o.turn)
 			done, err := l.run(ctx)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			rates[i] = append(rates[i], done.rate())
 			ratios[i] = append(ratios[i], done.rate()/rates[0][len(rates[0])-1])
 			list[i].BytesPerPoll = float64(done.bytes) / float64(done.polls)
 		}
 	}
-	for i, s := range servers {
+	halves := make([]struct{ p50, p99 []float64 }, len(kinds))
+	for i := range servers {
 		list[i].Rate, list[i].Ratio = median(rates[i]), median(ratios[i])
-		l := *loads[i]
-		l.every = time.Duration(2 * float64(time.Second) / list[i].Rate)
-		l.until = time.Now().Add(2 * o.turn)
-		done, err := l.run(ctx)
-		if err != nil {
-			return nil, err
+	}
+	for range o.turns {
+		for i := range servers {
+			l := *loads[i]
+			l.every = time.Duration(2 * float64(time.Second) / list[i].Rate)
+			l.until = time.Now().Add(o.turn)
+			done, err := l.run(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			halves[i].p50, halves[i].p99 = append(halves[i].p50, done.percentile(0.5)), append(halves[i].p99, done.percentile(0.99))
 		}
-		list[i].P50, list[i].P99 = done.percentile(0.5), done.percentile(0.99)
+	}
+	for i, s := range servers {
+		list[i].P50, list[i].P99 = median(halves[i].p50), median(halves[i].p99)
 		list[i].MemoryMB, _ = s.memory()
+	}
+	lines, err = benchLines(ctx, o, loads[1], servers[1])
+	return list, lines, err
+}
+
+// A lineResult is what polls cost over one kind of connection.
+type lineResult struct {
+	Line         string  `json:"connection"`
+	Rate         float64 `json:"pollsPerSecond"`
+	BytesPerPoll float64 `json:"bytesPerPoll"`
+}
+
+// benchLines measures what it costs that boards make a new connection for each poll.
+func benchLines(ctx context.Context, o options, base *load, s *server) ([]lineResult, error) {
+	kinds := []struct {
+		name    string
+		address string
+		fresh   bool
+		tls     *tls.Config
+	}{
+		{"kept", s.address, false, nil}, {"new each time", s.address, true, nil},
+		// What is measured is the server's side: nothing depends on who it is.
+		{"new each time, TLS 1.3", s.secure, true, &tls.Config{InsecureSkipVerify: true}},
+		{"new each time, TLS 1.2", s.secure, true, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}},
+	}
+	list := make([]lineResult, len(kinds))
+	rates := make([][]float64, len(kinds))
+	for range o.turns {
+		for i, k := range kinds {
+			l := *base
+			l.address, l.fresh, l.tls, l.until = k.address, k.fresh, k.tls, time.Now().Add(o.turn)
+			done, err := l.run(ctx)
+			if err != nil {
+				return nil, err
+			}
+			rates[i] = append(rates[i], done.rate())
+			list[i] = lineResult{k.name, median(rates[i]), float64(done.bytes) / float64(done.polls)}
+		}
 	}
 	return list, nil
 }

@@ -3,10 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -34,6 +40,7 @@ const app = "badge"
 type server struct {
 	kind    string
 	address string // HOST:PORT
+	secure  string // the same for HTTPS
 	token   string // for its administration
 	process *exec.Cmd
 	input   io.Closer // the process ends when this is closed
@@ -61,7 +68,9 @@ func startServer(ctx context.Context, kind, where string) (*server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the server %s does not start: %w", kind, err), s.process.Wait())
 	}
-	s.address, s.token, _ = strings.Cut(strings.TrimSpace(line), " ")
+	if _, err := fmt.Sscan(line, &s.address, &s.secure, &s.token); err != nil {
+		return nil, errors.Join(fmt.Errorf("the server %s says %q: %w", kind, line, err), s.stop())
+	}
 	return s, nil
 }
 
@@ -94,7 +103,7 @@ func serve(ctx context.Context, kind, where string) (err error) {
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }))
-	token := ""
+	token := "none"
 	if kind != empty {
 		store, err := sqlstore.Open(ctx, where)
 		if err != nil {
@@ -127,12 +136,17 @@ func serve(ctx context.Context, kind, where string) (err error) {
 	if err != nil {
 		return err
 	}
+	secure, err := listenTLS()
+	if err != nil {
+		return err
+	}
 	web := httpapi.NewHTTPServer(handler, log)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = web.Close()
 	}()
-	fmt.Println(listener.Addr(), token)
+	fmt.Println(listener.Addr(), secure.Addr(), token)
+	go func() { _ = web.Serve(secure) }() // until it is closed
 	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -165,4 +179,18 @@ func setUp(ctx context.Context, store fleet.Store) error {
 		return err
 	}
 	return store.SetChannel(ctx, by, app, release.DefaultChannel, 1)
+}
+
+// listenTLS listens with a certificate of the kind that authorities give today.
+func listenTLS() (net.Listener, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(1, 0, 0), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(cryptorand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12})
 }
