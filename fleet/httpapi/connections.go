@@ -14,15 +14,16 @@ import (
 // said. One takes some 15 kB, with TLS some 50 kB.
 const DefaultMaxConnections = 4096
 
-// grace is how long a new connection may take to send a request before it may have
-// to make room for another one: longer than the TLS handshake of a small board.
+// grace is how long a new connection may take to send a request, and any to take a
+// piece of an answer, before it may have to make room for another one: longer than the
+// TLS handshake of a small board.
 const grace = 3 * time.Second
 
 // LimitConnections returns a listener for web that has at most so many connections
-// at a time. Those at which a request is answered are left alone. For one more, room
-// is made by that which waits for its next request longest; else, after some grace,
-// by that which waits for its first one longest, of the address that has most of
-// these. So boards that power up at once are served one after the other, and whoever
+// at a time. Those at which a request is answered are left alone, as long as the answer
+// is taken. For one more, room is made by that which waits for its next request longest;
+// else, after some grace, by that which waits for its first one longest, of the address
+// that has most of these, or by that which has taken nothing longest. So boards that power up at once are served one after the other, and whoever
 // opens connections and says nothing on them loses his own.
 //
 // Call it before web serves; it changes its Handler, ConnContext and ConnState. TLS goes
@@ -30,7 +31,7 @@ const grace = 3 * time.Second
 func LimitConnections(web *http.Server, l net.Listener, most int) net.Listener {
 	c := &connections{
 		Listener: l, most: max(1, most),
-		kept: list.New(), fresh: map[netip.Addr]*list.List{},
+		kept: list.New(), taking: list.New(), fresh: map[netip.Addr]*list.List{},
 		changed: make(chan struct{}, 1),
 	}
 	web.Handler = c.watch(web.Handler)
@@ -66,6 +67,8 @@ type connections struct {
 	n       int
 	kept    *list.List                // of *limitedConn that wait for another request, longest first
 	fresh   map[netip.Addr]*list.List // of *limitedConn that wait for their first
+	taking  *list.List                // of *limitedConn that are to take a piece of an answer, longest first
+	blind   bool                      // Accept waits, and does not know for whom
 	closed  bool
 	changed chan struct{} // Accept is to look again
 }
@@ -77,7 +80,7 @@ type limitedConn struct {
 	from netip.Addr
 	// Under of.mu:
 	since time.Time     // it waits
-	in    *list.List    // that it waits in; nil: a request is answered, or it is closed
+	in    *list.List    // that it waits in; nil: the server works for it, or it is closed
 	at    *list.Element // of in
 	ended bool
 }
@@ -103,6 +106,7 @@ func (c *connections) Accept() (net.Conn, error) {
 			return l, nil
 		}
 		goes, wait := c.leaves(time.Now())
+		c.blind = goes == nil
 		c.mu.Unlock()
 		if goes != nil && wait <= 0 {
 			_ = goes.Close()
@@ -130,11 +134,20 @@ func (c *connections) leaves(now time.Time) (*limitedConn, time.Duration) {
 			most = l
 		}
 	}
-	if most == nil {
+	// Of the one and the other, that which has waited longer.
+	var goes *limitedConn
+	for _, l := range []*list.List{most, c.taking} {
+		if l == nil || l.Len() == 0 {
+			continue
+		}
+		if first := l.Front().Value.(*limitedConn); goes == nil || first.since.Before(goes.since) {
+			goes = first
+		}
+	}
+	if goes == nil {
 		return nil, 0
 	}
-	l := most.Front().Value.(*limitedConn)
-	return l, l.since.Add(grace).Sub(now)
+	return goes, goes.since.Add(grace).Sub(now)
 }
 
 // Close implements net.Listener.
@@ -175,7 +188,7 @@ func (c *connections) goOn(l *limitedConn) {
 		return
 	}
 	l.in.Remove(l.at)
-	if l.in != c.kept && l.in.Len() == 0 {
+	if l.in != c.kept && l.in != c.taking && l.in.Len() == 0 {
 		delete(c.fresh, l.from)
 	}
 	l.in, l.at = nil, nil
@@ -201,6 +214,31 @@ func (c *connections) rest(l *limitedConn) {
 		c.wait(l, c.kept)
 		c.tell()
 	}
+}
+
+// Write implements net.Conn.
+func (l *limitedConn) Write(p []byte) (int, error) {
+	c := l.of
+	c.mu.Lock()
+	// Of a handshake, too, pieces are written: then it waits as it did.
+	answers := l.in == nil && !l.ended
+	if answers {
+		c.wait(l, c.taking)
+		if c.blind {
+			c.blind = false
+			c.tell()
+		}
+	}
+	c.mu.Unlock()
+	n, err := l.Conn.Write(p)
+	if answers {
+		c.mu.Lock()
+		if l.in == c.taking {
+			c.goOn(l)
+		}
+		c.mu.Unlock()
+	}
+	return n, err
 }
 
 // Close implements net.Conn.

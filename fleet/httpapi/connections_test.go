@@ -25,6 +25,11 @@ func limitedWeb(t *testing.T, most int, f func(l *pipes, release chan struct{}))
 	l, release := newPipes(), make(chan struct{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
+	mux.HandleFunc("/late", func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = w.Write(make([]byte, 1<<20))
+	})
 	mux.HandleFunc("/wait", func(http.ResponseWriter, *http.Request) { <-release })
 	web := httpapi.NewHTTPServer(mux, slog.New(slog.DiscardHandler))
 	limited := httpapi.LimitConnections(web, l, most)
@@ -130,6 +135,66 @@ func TestConnectionsThatSayNothing(t *testing.T) {
 			for _, c := range append(flood, slow, board) {
 				_ = c.Close()
 			}
+		})
+	})
+}
+
+// Whoever asks for much and takes nothing of it makes room, too, after some time.
+func TestConnectionsThatTakeNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limitedWeb(t, 2, func(l *pipes, _ chan struct{}) {
+			var all []*client
+			for i := range 2 {
+				c := l.client("192.0.2.1:1")
+				if _, err := fmt.Fprint(c, "GET /long HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, c)
+				synctest.Wait()
+				time.Sleep(time.Duration(1-i) * time.Second) // the first has waited longer
+			}
+			begin := time.Now()
+			board := l.client("192.0.2.3:1")
+			if err := board.ask("/"); err != nil {
+				t.Error(err)
+			}
+			if waited := time.Since(begin); waited != 2*time.Second {
+				t.Errorf("it waited for %v", waited)
+			}
+			// The other one gets all of it, once it takes it.
+			resp, err := http.ReadResponse(all[1].answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data, err := io.ReadAll(resp.Body); err != nil || len(data) != 1<<20 {
+				t.Errorf("%d bytes, %v", len(data), err)
+			}
+			for _, c := range append(all, board) {
+				_ = c.Close()
+			}
+		})
+	})
+}
+
+// The same, where nobody was to be cut yet when the next one came.
+func TestConnectionsThatTakeNothingLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limitedWeb(t, 1, func(l *pipes, release chan struct{}) {
+			c := l.client("192.0.2.1:1")
+			if _, err := fmt.Fprint(c, "GET /late HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			time.AfterFunc(time.Second, func() { close(release) })
+			begin := time.Now()
+			board := l.client("192.0.2.3:1")
+			if err := board.ask("/"); err != nil {
+				t.Error(err)
+			}
+			if waited := time.Since(begin); waited != 4*time.Second {
+				t.Errorf("it waited for %v", waited)
+			}
+			_, _ = c.Close(), board.Close()
 		})
 	})
 }
