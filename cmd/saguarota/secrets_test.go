@@ -89,6 +89,9 @@ func TestPrivateKeysStayInTheirFiles(t *testing.T) {
 		{"inspect", "site"}, {"inspect", "site", "--json"}, {"inspect", "a.key"}, {"inspect", "a.key", "--json"},
 		{"serve", "src", "--key", "a.key", "--port", "99999"},
 		{"manifest", "src", "--key", "a.key"},
+		{"rollback", "badge", "--to", "1", "--key", "a.key", "--server", "http://127.0.0.1:1", "--token-file", "a.key.pub"},
+		{"rollback", "badge", "--to", "1", "--key", body("a.key"), "--server", "http://127.0.0.1:1", "--token-file", "a.key.pub"},
+		{"rollback", "badge", "--to", "1", "--key", "a.key", "--root", "a.key", "--server", "http://127.0.0.1:1", "--token-file", "a.key.pub"},
 	} {
 		run(args...)
 	}
