@@ -111,11 +111,16 @@ func (a admin) MissingBlobs(ctx context.Context, r api.MissingBlobsRequestObject
 		return nil, err
 	}
 	missing := api.MissingBlobs200JSONResponse{Sums: []string{}}
+	asked := map[blob.Sum]bool{} // each file is read once, however often it is asked for
 	for _, text := range r.Body.Sums {
 		sum, err := blob.ParseSum(text)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", fleet.ErrInvalid, err)
 		}
+		if asked[sum] {
+			continue
+		}
+		asked[sum] = true
 		err = blob.Verify(ctx, a.blobs, sum)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, blob.ErrContent):

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/cactuscon/saguarota/fleet"
 	"github.com/cactuscon/saguarota/fleet/blob"
 	"github.com/cactuscon/saguarota/fleet/httpapi"
+	"github.com/cactuscon/saguarota/fleet/httpapi/api"
 )
 
 // Nobody can fill the disk with the log: of what strangers bring about, as many lines are written
@@ -70,6 +72,36 @@ func (p *pinged) Ping(ctx context.Context) error {
 	}
 	<-p.slow
 	return p.Store.Ping(ctx)
+}
+
+// opened counts how often blobs are opened.
+type opened struct {
+	blob.Store
+	calls atomic.Int64
+}
+
+// Open implements blob.Store.
+func (o *opened) Open(ctx context.Context, sum blob.Sum) (io.ReadSeekCloser, int64, error) {
+	o.calls.Add(1)
+	return o.Store.Open(ctx, sum)
+}
+
+// To ask for one file a thousand times in one call has it read once.
+func TestMissingBlobsReadsEachOnce(t *testing.T) {
+	r := newRig(t)
+	r.publish("one")
+	o := &opened{Store: r.blobs}
+	r.serve(r.newServer(func(c *httpapi.Config) { c.Blobs = o }))
+	there, gone := blob.SumOf([]byte("X = 1\n")).String(), blob.SumOf([]byte("nothing")).String()
+	var sums []string
+	for range 1000 {
+		sums = append(sums, there, gone)
+	}
+	got, err := r.client(r.token("ci", fleet.ScopePublish)).MissingBlobsWithResponse(t.Context(), "badge", api.Sums{Sums: sums})
+	ok(t, got.StatusCode(), got.Body, err)
+	if len(got.JSON200.Sums) != 1 || got.JSON200.Sums[0] != gone || o.calls.Load() != 2 {
+		t.Errorf("missing %d, files opened %d times", len(got.JSON200.Sums), o.calls.Load())
+	}
 }
 
 // To be asked whether it works, which writes to the disk, is no work for a server however often
