@@ -59,9 +59,14 @@ func (i *interruption) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	sent := make(chan struct{})
 	ctx, answered := context.WithCancel(r.Context())
-	defer answered()
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	server, killed := i.f.cmd.Process, make(chan struct{})
+	defer func() {
+		answered()
+		<-killed
+	}()
 	go func() {
+		defer close(killed)
 		select {
 		case <-sent:
 		case <-ctx.Done():
@@ -70,7 +75,7 @@ func (i *interruption) RoundTrip(r *http.Request) (*http.Response, error) {
 		if i.writes {
 			_ = changed(ctx, journal, before) // or it was answered
 		}
-		_ = i.f.cmd.Process.Kill()
+		_ = server.Kill()
 	}()
 	return transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 }

@@ -322,10 +322,11 @@ func (s *storm) rage(boards, at int, then func()) {
 		if s.known[id] == nil {
 			s.known[id] = new(stormyBoard)
 		}
+		b := s.known[id]
 		all.Go(func() {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			for s.poll(transport, id, s.known[id]) {
+			for s.poll(transport, id, b) {
 			}
 		})
 	}

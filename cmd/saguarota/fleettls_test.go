@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,12 +15,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
-
-	"log/slog"
 
 	"github.com/cactuscon/saguarota/fleet/ca"
 	"github.com/cactuscon/saguarota/fleet/httpapi/api"
@@ -178,15 +179,29 @@ func TestFleetTakesANewCertificate(t *testing.T) {
 	}
 }
 
-// freePort returns a port that nobody listens on.
+// ports are those that freePort has given away.
+var ports sync.Map
+
+// freePort returns a port for a program that cannot take any: one that nobody listens on, and
+// that no outgoing connection is given, as those from the system's range are.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 20_000 + rand.IntN(12_000)
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("there is no free port")
+	return 0
 }
 
 // By HTTP there is nothing but the way to HTTPS, and by HTTPS browsers are told to stay.
@@ -306,7 +321,7 @@ func TestFleetTLSBoards(t *testing.T) {
 		base := (&url.URL{Scheme: "https", Host: net.JoinHostPort(c.host, port), Path: "/ota/badge/"}).String()
 		tree := fstest.MapFS{"ca.der": {Data: ours.Cert.Raw}, "boot.py": {Data: fmt.Appendf(nil, `from saguarota import OTAUpdater
 base = %q
-ota = OTAUpdater(base + "versions.json", base, public_keys=[%q], app="badge", device_id=%q, trial_boots=1, ca="ca.der")
+ota = OTAUpdater(base + "versions.json", base, public_keys=[%q], app="badge", device_id=%q, trial_boots=1, ca="ca.der", http_timeout_s=120)
 ota.check_and_perform_ota()
 print("boot", ota.last_error_message)
 `, base, f.key.PublicKey(), id)}}
