@@ -125,40 +125,10 @@ func (s *Store) Boards(ctx context.Context, app string, f fleet.Filter, after st
 	if err != nil {
 		return nil, err
 	}
-	q := query{args: []any{id}}
-	from := "boards"
-	q.add("boards.app = $1")
-	q.add("boards.hidden = " + strconv.Itoa(flag(f.Hidden)))
-	if after != "" {
-		q.add("boards.id > ?", after)
+	text, args, err := s.boardsQuery(id, f, after, limit)
+	if err != nil {
+		return nil, err
 	}
-	if f.Prefix != "" {
-		q.add("boards.id >= ?", f.Prefix)
-		if end := afterPrefix(f.Prefix); end != "" {
-			q.add("boards.id < ?", end)
-		}
-	}
-	switch {
-	case f.By == fleet.ByTag:
-		from = "tags JOIN boards ON boards.app = tags.app AND boards.id = tags.id"
-		q.add("tags.app = $1")
-		q.add("tags.tag = ?", f.Value)
-		if after != "" {
-			q.add("tags.id > ?", after) // so that the index on tags begins there, too
-		}
-	case f.By == fleet.ByVersion:
-		version, err := strconv.ParseInt(f.Value, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %q is no version", fleet.ErrInvalid, f.Value)
-		}
-		q.add("boards.version = ?", version)
-	case f.By != "":
-		q.add("boards."+attributeColumns[f.By]+" = ?", f.Value)
-	case f.Rollout != 0:
-		q.add("boards.rollout = ?", f.Rollout)
-		q.add("boards.stage = ?", int(f.Stage))
-	}
-	columns := "boards." + strings.Join(strings.Fields(strings.ReplaceAll(boardColumns, ",", " ")), ", boards.")
 	var list []fleet.Board
 	err = rows(ctx, s.read, func(r *sql.Rows) error {
 		b, err := scanBoard(r.Scan)
@@ -166,11 +136,64 @@ func (s *Store) Boards(ctx context.Context, app string, f fleet.Filter, after st
 			list = append(list, *b)
 		}
 		return err
-	}, "SELECT "+columns+" FROM "+from+" WHERE "+strings.Join(q.conditions, " AND ")+q.order("boards.id", limit), q.args...)
+	}, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list the boards of %q: %w", app, err)
 	}
 	return list, nil
+}
+
+// boardsQuery returns the query for the boards of an application that a filter chooses,
+// and its arguments.
+func (s *Store) boardsQuery(app int64, f fleet.Filter, after string, limit int) (string, []any, error) {
+	q := query{args: []any{app}}
+	from, index, id := "boards", "", "boards.id"
+	if f.By == fleet.ByTag {
+		from, id = "tags CROSS JOIN boards", "tags.id" // in this order
+	}
+	q.add("boards.app = $1")
+	q.add("boards.hidden = " + strconv.Itoa(flag(f.Hidden)))
+	if f.Hidden {
+		index = "boards_hidden"
+	}
+	if after != "" {
+		q.add(id+" > ?", after)
+	}
+	if f.Prefix != "" {
+		q.add(id+" >= ?", f.Prefix)
+		if end := afterPrefix(f.Prefix); end != "" {
+			q.add(id+" < ?", end)
+		}
+	}
+	switch {
+	case f.By == fleet.ByTag:
+		index = ""
+		q.add("boards.app = tags.app")
+		q.add("boards.id = tags.id")
+		q.add("tags.app = $1")
+		q.add("tags.tag = ?", f.Value)
+	case f.By == fleet.ByVersion:
+		version, err := strconv.ParseInt(f.Value, 10, 64)
+		if err != nil {
+			return "", nil, fmt.Errorf("%w: %q is no version", fleet.ErrInvalid, f.Value)
+		}
+		index = "boards_version"
+		q.add("boards.version = ?", version)
+	case f.By != "":
+		column := attributeColumns[f.By]
+		index = "boards_" + column
+		q.add("boards."+column+" = ?", f.Value)
+	case f.Rollout != 0:
+		index = "boards_stage"
+		q.add("boards.rollout <> 0") // all that the index has
+		q.add("boards.rollout = ?", f.Rollout)
+		q.add("boards.stage = ?", int(f.Stage))
+	}
+	if index != "" && !s.d.postgres {
+		from += " INDEXED BY " + index // it would take the primary key, and look at all
+	}
+	columns := "boards." + strings.Join(strings.Fields(strings.ReplaceAll(boardColumns, ",", " ")), ", boards.")
+	return "SELECT " + columns + " FROM " + from + " WHERE " + strings.Join(q.conditions, " AND ") + q.order(id, limit), q.args, nil
 }
 
 // a query is put together of conditions.

@@ -277,6 +277,11 @@ func (s *Store) advance(ctx context.Context, r fleet.Rollout, now time.Time) (fl
 	return next, did && err == nil, err
 }
 
+// lateQuery returns the query for boards of a rollout that are under way since some time.
+func (s *Store) lateQuery(since string) string {
+	return "SELECT app, id, stage, since, rollout, target, version, error, board FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND " + since + " ORDER BY since, id LIMIT $3" + s.d.forUpdate
+}
+
 // timeOutBatch is how many boards time out in one transaction.
 const timeOutBatch = 500
 
@@ -314,8 +319,7 @@ func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) er
 					l.task.Since = fromUnix(since)
 					list = append(list, l)
 					return err
-				}, "SELECT app, id, stage, since, rollout, target, version, error, board FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND "+when.is+" ORDER BY since, id LIMIT $3"+s.d.forUpdate,
-					r.ID, unix(when.at), timeOutBatch)
+				}, s.lateQuery(when.is), r.ID, unix(when.at), timeOutBatch)
 				if err != nil {
 					return err
 				}
