@@ -23,6 +23,10 @@ type ReissueOptions struct {
 	// Expires; its keyset is Newest's.
 	Old, Newest *Report
 
+	// Anew makes a new release also of what the newest one has, as where that was
+	// withdrawn.
+	Anew bool
+
 	// Taken are versions that there are already, also those of other keysets.
 	Taken map[int64]bool
 
@@ -65,7 +69,7 @@ func Reissue(ctx context.Context, o ReissueOptions) (*Build, error) {
 		}
 		m.Files = append(m.Files, f)
 	}
-	if same && o.Old.Statement.Keyset == o.Newest.Statement.Keyset {
+	if same && !o.Anew && o.Old.Statement.Keyset == o.Newest.Statement.Keyset {
 		return nil, fmt.Errorf("%w: version %d that of version %d", ErrSame, newest.Version, o.Old.Statement.Version)
 	}
 	if err := checkMembers(o.Newest.Keyset, o.Signers); err != nil {

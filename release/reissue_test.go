@@ -132,6 +132,10 @@ func TestReissueRefuses(t *testing.T) {
 	if _, err := Reissue(t.Context(), newest); !errors.Is(err, ErrSame) {
 		t.Errorf("the newest itself: %v", err)
 	}
+	newest.Anew = true
+	if built, err := Reissue(t.Context(), newest); err != nil || built.Statement.Version != o.Newest.Statement.Version+1 {
+		t.Errorf("the newest itself, anew: %+v, %v", built, err)
+	}
 	last := *o.Newest
 	m := *last.Manifest
 	m.Version = math.MaxInt64

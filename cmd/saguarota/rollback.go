@@ -245,6 +245,7 @@ func (r *rollback) fetch(ctx context.Context, list []api.Release, temp string) e
 func (r *rollback) reissue(ctx context.Context, list []api.Release, signers []release.Signer) (*release.Build, error) {
 	o := release.ReissueOptions{
 		Old: r.old, Newest: r.newest, Taken: map[int64]bool{}, Indent: 2, Signers: signers, SignatureField: r.o.tree.signatureField,
+		Anew: list[0].Withdrawn,
 	}
 	for _, rel := range list {
 		o.Taken[rel.Version] = true

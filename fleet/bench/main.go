@@ -99,9 +99,9 @@ func bench(ctx context.Context, o options) (err error) {
 
 func (r *results) write(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "server\tpolls/s\tof empty\tat half load: p50\tp99\tbytes/poll\tmemory MB\tnew boards/s")
+	fmt.Fprintln(w, "server\tpolls/s\tof empty\tat half load: p50\tp99\tbytes/poll\tmemory MB\tnew boards/s\tdatabase bytes/board")
 	for _, p := range r.Polls {
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f %%\t%.2f ms\t%.2f ms\t%.0f\t%.0f\t%.0f\n", p.Server, p.Rate, 100*p.Ratio, p.P50, p.P99, p.BytesPerPoll, p.MemoryMB, p.NewPerSecond)
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f %%\t%.2f ms\t%.2f ms\t%.0f\t%.0f\t%.0f\t%.0f\n", p.Server, p.Rate, 100*p.Ratio, p.P50, p.P99, p.BytesPerPoll, p.MemoryMB, p.NewPerSecond, p.BytesStored)
 	}
 	fmt.Fprintln(w, "\nconnection, with SQLite\tpolls/s\tbytes/poll")
 	for _, l := range r.Lines {

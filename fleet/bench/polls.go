@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/cactuscon/saguarota/fleet/sqlstore"
 )
 
 // A pollResult is what was measured of one kind of server.
@@ -20,6 +24,7 @@ type pollResult struct {
 	BytesPerPoll float64 `json:"bytesPerPoll"`
 	MemoryMB     float64 `json:"memoryMB"`
 	NewPerSecond float64 `json:"newBoardsPerSecond"`
+	BytesStored  float64 `json:"databaseBytesPerBoard"`
 }
 
 // benchPolls measures polls that change nothing but when a board was seen.
@@ -54,6 +59,11 @@ func benchPolls(ctx context.Context, o options, dir, postgres string) (list []po
 		}
 		if k.kind != empty {
 			list[i].NewPerSecond = done.rate()
+			size, err := databaseSize(ctx, k.where)
+			if err != nil {
+				return nil, nil, err
+			}
+			list[i].BytesStored = float64(size) / float64(o.boards)
 		}
 	}
 	rates, ratios := make([][]float64, len(kinds)), make([][]float64, len(kinds))
@@ -129,6 +139,27 @@ func benchLines(ctx context.Context, o options, base *load, s *server) ([]lineRe
 		}
 	}
 	return list, nil
+}
+
+// databaseSize returns how many bytes of disk a database takes.
+func databaseSize(ctx context.Context, where string) (size int64, err error) {
+	if !sqlstore.IsPostgres(where) {
+		for _, file := range []string{where, where + "-wal"} {
+			info, err := os.Stat(file)
+			if err != nil {
+				return 0, err
+			}
+			size += info.Size()
+		}
+		return size, nil
+	}
+	db, err := sql.Open("pgx", where)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.QueryRowContext(ctx, "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'").Scan(&size)
+	return size, err
 }
 
 func median(list []float64) float64 {

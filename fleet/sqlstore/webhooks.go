@@ -154,7 +154,7 @@ func (s *Store) TestWebhook(ctx context.Context, by fleet.Actor, id int64) (deli
 		if !w.Disabled.IsZero() {
 			return fmt.Errorf("%w: webhook %d is disabled; enable it first", fleet.ErrState, id)
 		}
-		body, err := fleet.EventBody{Event: fleet.EventTest, At: by.At, App: w.App, Actor: by.Name, Object: fmt.Sprint(id)}.Encode()
+		body, err := fleet.EventBody{Event: fleet.EventTest, At: by.At.UTC(), App: w.App, Actor: by.Name, Object: fmt.Sprint(id)}.Encode()
 		if err != nil {
 			return err
 		}
