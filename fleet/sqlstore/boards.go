@@ -56,13 +56,15 @@ func boardValues(app int64, b *fleet.Board) ([]any, error) {
 	}, nil
 }
 
+const insertBoards = `INSERT INTO boards (app, id, channel, tags, pin, hidden, revoked, first_seen, last_seen,
+	version, state, error, board, micropython, lib, free, said_channel, follows, rollout, target, offer, stage, since, before)`
+
 func insertBoard(ctx context.Context, tx querier, app int64, b *fleet.Board) (bool, error) {
 	values, err := boardValues(app, b)
 	if err != nil {
 		return false, err
 	}
-	r, err := tx.ExecContext(ctx, `INSERT INTO boards (app, id, channel, tags, pin, hidden, revoked, first_seen, last_seen,
-		version, state, error, board, micropython, lib, free, said_channel, follows, rollout, target, offer, stage, since, before)
+	r, err := tx.ExecContext(ctx, insertBoards+`
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 		ON CONFLICT (app, id) DO NOTHING`, values...)
 	if err != nil {

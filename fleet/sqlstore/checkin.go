@@ -106,6 +106,7 @@ type batch struct {
 	each     querier // tx, for what is done for each board
 	apps     map[string]*batchApp
 	boards   map[boardRef]*fleet.Board // those that are locked already; nil: none is
+	inserts  pendingBoards
 	rollouts map[int64]*fleet.Rollout
 	counts   countDiff
 	events   []fleet.EventBody
@@ -287,11 +288,16 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 		if refused := app.admit(c); refused != nil {
 			return refused, nil
 		}
-		if inserted, err := insertBoard(ctx, b.each, app.id, &next); err != nil || !inserted {
+		if b.boards != nil {
+			err = b.inserts.add(app.id, &next)
+		} else if inserted, err := insertBoard(ctx, b.each, app.id, &next); err != nil || !inserted {
 			// Another server has just done so.
 			app.boards--
 			app.added--
 			return fmt.Errorf("%w: the board %q of %q", fleet.ErrConflict, c.Board.ID, c.App), err
+		}
+		if err != nil {
+			return nil, err
 		}
 		if err := writeTags(ctx, b.each, app.id, next.ID, nil, next.Tags); err != nil {
 			return nil, err
@@ -300,6 +306,11 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 		next.FirstSeen = old.FirstSeen
 		if next.LastSeen.Before(old.LastSeen) {
 			next.LastSeen = old.LastSeen
+		}
+		if b.inserts.has(app.id, next.ID) {
+			if err := b.inserts.write(ctx, b.tx); err != nil {
+				return nil, err
+			}
 		}
 		if err := writeBoard(ctx, b.each, app.id, &next); err != nil {
 			return nil, err
@@ -354,6 +365,9 @@ func mayBegin(r *fleet.Rollout, now time.Time) error {
 // finish writes what all check-ins together have changed, and returns the rollouts
 // that are to halt.
 func (b *batch) finish(ctx context.Context) (halts []fleet.Rollout, err error) {
+	if err := b.inserts.write(ctx, b.tx); err != nil {
+		return nil, err
+	}
 	for _, r := range b.rollouts {
 		if err := writeCounts(ctx, b.tx, r); err != nil {
 			return nil, err

@@ -248,11 +248,11 @@ func (s *Store) tryTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	return nil
 }
 
-// isRetryable reports whether PostgreSQL says that the same transaction may well
-// succeed now: a deadlock or a serialization failure.
+// isRetryable reports whether the same transaction may well succeed now: PostgreSQL says
+// that there was a deadlock or a serialization failure, or somebody else was faster.
 func isRetryable(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+	return errors.Is(err, errTaken) || errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
 }
 
 // rows calls scan for each row of a query.
