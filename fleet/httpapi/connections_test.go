@@ -2,12 +2,14 @@ package httpapi_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -346,13 +348,30 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// 10,000 boards power up in the same second, each with a connection of its own. The server has
-// a few at a time, and all are served.
+// a fleetBefore is a store in which most boards are, as they were when the power went.
+type fleetBefore struct {
+	fleet.Store
+	version int64
+}
+
+const knownBefore = "known-"
+
+// Board implements fleet.Store.
+func (s fleetBefore) Board(ctx context.Context, app, id string) (*fleet.Board, error) {
+	if strings.HasPrefix(id, knownBefore) {
+		return &fleet.Board{ID: id, FirstSeen: noon, LastSeen: noon, Report: fleet.Report{ID: id, Version: s.version, Free: -1}}, nil
+	}
+	return s.Store.Board(ctx, app, id)
+}
+
+// 10,000 boards power up in the same second, each with a connection of its own, and some of them
+// for the first time. The server has a few connections at a time, and all are served.
 func TestPowerUp(t *testing.T) {
-	const boards, most, atOnce = 10_000, 500, 2000
-	r, _ := postgresRig(t) // quicker than SQLite under the race detector
+	const boards, newBoards, most, atOnce = 10_000, 200, 500, 2000
+	r := newRig(t)
 	v := r.publish("one")
 	r.give("stable", v)
+	r.server = r.newServer(func(c *httpapi.Config) { c.Store = fleetBefore{c.Store, v} })
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	r.must(err)
 	counted := &countedListener{Listener: tcp}
@@ -362,50 +381,58 @@ func TestPowerUp(t *testing.T) {
 	go func() { ended <- web.Serve(limited) }()
 
 	var all sync.WaitGroup
-	var served, again atomic.Int64
+	var offered, nothing, again atomic.Int64
 	sockets := make(chan struct{}, atOnce) // as many as the machine of a test has
 	for i := range boards {
+		report := fmt.Sprintf("id=%s%d; version=%d", knownBefore, i, v)
+		if i%(boards/newBoards) == 0 {
+			report = fmt.Sprint("id=new-", i)
+		}
 		all.Go(func() {
 			// A board whose connection fails polls again.
 			for {
 				sockets <- struct{}{}
-				status, err := pollOnce(tcp.Addr().String(), fmt.Sprint("b", i))
+				status, err := pollOnce(tcp.Addr().String(), report)
 				<-sockets
-				if err == nil {
-					if status == http.StatusOK {
-						served.Add(1)
-					}
-					return
+				switch {
+				case err != nil:
+					again.Add(1)
+					continue
+				case status == http.StatusOK:
+					offered.Add(1)
+				case status == http.StatusNotModified:
+					nothing.Add(1)
 				}
-				again.Add(1)
+				return
 			}
 		})
 	}
 	all.Wait()
 	r.must(web.Close())
 	<-ended
-	if served.Load() != boards {
-		t.Errorf("%d of %d boards are served; %d had to try again\n%.2000s", served.Load(), boards, again.Load(), r.log.String())
+	if offered.Load() != newBoards || nothing.Load() != boards-newBoards {
+		t.Errorf("of %d boards, %d are offered a release and %d nothing; %d times one had to try again\n%.2000s",
+			boards, offered.Load(), nothing.Load(), again.Load(), r.log.String())
 	}
 	if n := counted.most.Load(); n > most+1 { // one more waits for room
 		t.Errorf("%d connections at once", n)
 	}
 	n, err := r.store.Count(t.Context(), "badge", fleet.ByChannel)
 	r.must(err)
-	if n["stable"] != boards {
-		t.Errorf("boards: %v", n)
+	if n["stable"] != newBoards {
+		t.Errorf("new boards: %v", n)
 	}
 }
 
 // pollOnce polls over a connection of its own.
-func pollOnce(addr, id string) (int, error) {
+func pollOnce(addr, report string) (int, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return 0, err
 	}
 	c := &client{conn, bufio.NewReader(conn)}
 	defer c.Close()
-	if _, err := fmt.Fprintf(c, "GET /ota/badge/versions.json.sig HTTP/1.1\r\nHost: h\r\nSaguarota: id=%s\r\n\r\n", id); err != nil {
+	if _, err := fmt.Fprintf(c, "GET /ota/badge/versions.json.sig HTTP/1.1\r\nHost: h\r\nSaguarota: %s\r\n\r\n", report); err != nil {
 		return 0, err
 	}
 	resp, err := http.ReadResponse(c.answers, nil)
