@@ -531,7 +531,7 @@ func TestFlags(t *testing.T) {
 	var help []string
 	commands := []string{"", "manifest", "serve", "rehearse", "keygen", "build", "sign", "verify", "inspect",
 		"keys init", "keys add", "keys remove", "keys rotate", "keys sign", "keys list",
-		"fleet serve", "fleet app add", "fleet simulate", "fleet device list", "fleet device pin", "fleet device tag", "fleet device hide", "fleet audit", "fleet webhook add", "publish", "rollout start", "rollback"}
+		"fleet serve", "fleet app add", "fleet ca init", "fleet ca issue", "fleet simulate", "fleet device list", "fleet device pin", "fleet device tag", "fleet device hide", "fleet audit", "fleet webhook add", "publish", "rollout start", "rollback"}
 	for _, command := range commands {
 		args := append(strings.Fields(command), "--help")
 		out, err := d.run(t, "saguarota", args...)
