@@ -65,7 +65,7 @@ func newFleetRig(t *testing.T) *fleetRig {
 	t.Setenv("SAGUAROTA_SERVER", f.web.URL)
 	t.Setenv("SAGUAROTA_TOKEN", token)
 	f.run("keygen", "-o", f.path("release.key"))
-	f.run("fleet", "app", "add", "badge", "--pub", f.path("release.key.pub"))
+	f.run("fleet", "app", "add", "badge", "--pub", f.path("release.key.pub"), "--max-boards-per-minute", "0")
 	return f
 }
 
