@@ -63,7 +63,7 @@ func (s *Store) writeSeen(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			_ = s.FlushSeen(ctx) // kept for the next time
+			_ = s.flushSeen(ctx, seenOver) // kept for the next time
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.Background(), seenTimeout)
 			defer cancel()
@@ -73,12 +73,26 @@ func (s *Store) writeSeen(ctx context.Context) {
 	}
 }
 
-// seenBatch is how many notes are written in one transaction: check-ins wait so
-// long.
-const seenBatch = 2000
+// How notes are written.
+const (
+	// seenBatch is how many are written in one transaction at most: check-ins wait so
+	// long.
+	seenBatch = 2000
+
+	// Written all at once they would take a processor from the polls, again and again
+	// for a tenth of a second, in which these pile up. So they are divided into so many
+	// transactions, of at least so many notes, which are spread over a time; what is
+	// left of MaxUnwritten is for a database that takes longer.
+	seenParts = 20
+	seenLeast = 100
+	seenOver  = 700 * time.Millisecond
+)
 
 // FlushSeen writes now what Seen was told. What cannot be written is kept.
-func (s *Store) FlushSeen(ctx context.Context) error {
+func (s *Store) FlushSeen(ctx context.Context) error { return s.flushSeen(ctx, 0) }
+
+// flushSeen is FlushSeen, spread over a time.
+func (s *Store) flushSeen(ctx context.Context, over time.Duration) error {
 	notes := s.seen.take()
 	if len(notes) == 0 {
 		return nil
@@ -86,7 +100,13 @@ func (s *Store) FlushSeen(ctx context.Context) error {
 	keys := slices.SortedFunc(maps.Keys(notes), func(a, b fleet.BoardKey) int {
 		return cmp.Or(strings.Compare(a.App, b.App), strings.Compare(a.ID, b.ID))
 	})
-	for part := range slices.Chunk(keys, seenBatch) {
+	size, written, start := seenBatch, 0, time.Now()
+	if over > 0 {
+		size = min(seenBatch, max(seenLeast, (len(keys)+seenParts-1)/seenParts))
+	}
+	for part := range slices.Chunk(keys, size) {
+		pause(ctx, time.Until(start.Add(over*time.Duration(written)/time.Duration(len(keys)))))
+		written += len(part)
 		if err := s.inTx(ctx, func(tx *sql.Tx) error { return s.writeNotes(ctx, tx, part, notes) }); err != nil {
 			s.seen.mu.Lock()
 			for key, n := range notes {
@@ -100,6 +120,19 @@ func (s *Store) FlushSeen(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (s *Store) writeNotes(ctx context.Context, tx *sql.Tx, keys []fleet.BoardKey, notes map[fleet.BoardKey]note) error {
