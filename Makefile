@@ -69,8 +69,9 @@ demo: tools build ## a board installs two releases, before your eyes
 powercut: tools ## updates of every kind, the power cut at every write (POWERCUT=quick: a sample, all: twice)
 	@POWERCUT=$(POWERCUT) $(GO) run ./internal/powercut
 
-bench: tools ## updates by pack against whole files, over a slow link (BENCH=-json: as JSON)
+bench: tools services ## updates by pack against whole files; a fleet server against an empty one (BENCH=-json: as JSON)
 	@$(GO) run ./bench/updates $(BENCH)
+	@$(GO) run ./fleet/bench $(BENCH)
 
 clean: ## remove what was built (.tools stays)
 	rm -rf bin build dist
