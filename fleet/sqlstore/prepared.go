@@ -8,12 +8,17 @@ import (
 
 // a preparedTx is a transaction that prepares each statement once. To understand one
 // takes SQLite as long as to do what it says; PostgreSQL's driver remembers by itself.
+// Nor does it watch over each call whose context can end, which takes as long again: it
+// looks whether it has before each.
 type preparedTx struct {
 	*sql.Tx
 	statements map[string]*sql.Stmt
 }
 
 func (p *preparedTx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if s := p.statements[query]; s != nil {
 		return s, nil
 	}
@@ -30,7 +35,7 @@ func (p *preparedTx) ExecContext(ctx context.Context, query string, args ...any)
 	if err != nil {
 		return nil, err
 	}
-	return s.ExecContext(ctx, args...)
+	return s.ExecContext(context.WithoutCancel(ctx), args...)
 }
 
 // QueryContext implements querier.
@@ -39,7 +44,7 @@ func (p *preparedTx) QueryContext(ctx context.Context, query string, args ...any
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, args...)
+	return s.QueryContext(context.WithoutCancel(ctx), args...)
 }
 
 // QueryRowContext implements querier.
@@ -48,7 +53,7 @@ func (p *preparedTx) QueryRowContext(ctx context.Context, query string, args ...
 	if err != nil {
 		return p.Tx.QueryRowContext(ctx, query, args...) // which fails as well, and says so
 	}
-	return s.QueryRowContext(ctx, args...)
+	return s.QueryRowContext(context.WithoutCancel(ctx), args...)
 }
 
 // close forgets the statements.

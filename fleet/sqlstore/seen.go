@@ -160,8 +160,14 @@ func (s *Store) writeNotes(ctx context.Context, tx *sql.Tx, keys []fleet.BoardKe
 	if err != nil {
 		return err
 	}
+	// The driver watches over each call whose context can end, which takes longer than the
+	// call does.
+	each := context.WithoutCancel(ctx)
 	for i := range keys {
-		if _, err := update.ExecContext(ctx, at[i], free[i], app[i], id[i]); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := update.ExecContext(each, at[i], free[i], app[i], id[i]); err != nil {
 			return err
 		}
 	}
