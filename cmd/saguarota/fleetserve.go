@@ -25,6 +25,7 @@ import (
 
 	"github.com/cactuscon/saguarota/fleet"
 	"github.com/cactuscon/saguarota/fleet/blob"
+	"github.com/cactuscon/saguarota/fleet/dashboard"
 	"github.com/cactuscon/saguarota/fleet/httpapi"
 	"github.com/cactuscon/saguarota/fleet/sqlstore"
 )
@@ -198,6 +199,12 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	pages, err := dashboard.New(dashboard.Config{Server: server, Store: store, Now: time.Now, Log: log})
+	if err != nil {
+		return err
+	}
+	defer pages.Close()
+	server.SetPages(pages)
 	listener, err := listen(ctx, o.host, o.port)
 	if err != nil {
 		return err
@@ -217,6 +224,7 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 		}
 		defer onHangup(secured.reread)()
 	}
+	webs[0].server.RegisterOnShutdown(pages.Close) // its streams have no end of their own
 	for i, w := range webs {
 		webs[i].listener = httpapi.LimitConnections(w.server, w.listener, o.maxConns)
 	}
@@ -293,7 +301,7 @@ func serveUntil(ctx context.Context, server *httpapi.Server, webs []web) error {
 
 // welcomeFleet says where the server is, and makes the first token.
 func welcomeFleet(ctx context.Context, w io.Writer, url string, server *httpapi.Server, store fleet.Store) error {
-	text := fmt.Sprintf("listening on %s\nfor boards: %s/ota/APP/versions.json\nfor people: %s/api/openapi.json\n", url, url, url)
+	text := fmt.Sprintf("listening on %s\nfor boards: %s/ota/APP/versions.json\nfor people: %s/\nfor programs: %s/api/openapi.json\n", url, url, url, url)
 	tokens, err := store.Tokens(ctx)
 	if err != nil {
 		return err

@@ -148,10 +148,15 @@ func (s *Server) token(r *http.Request, scope fleet.Scope) (*fleet.Token, error)
 	if secret == "" {
 		return nil, fmt.Errorf("%w: there is no header Authorization: Bearer …", fleet.ErrUnauthorized)
 	}
+	return s.secretToken(r.Context(), secret, scope)
+}
+
+// secretToken returns the token that secret is, if it allows the scope.
+func (s *Server) secretToken(ctx context.Context, secret string, scope fleet.Scope) (*fleet.Token, error) {
 	if !fleet.LooksLikeToken(secret) {
 		return nil, fmt.Errorf("%w: that is none", fleet.ErrUnauthorized)
 	}
-	token, err := s.store.TokenByHash(r.Context(), fleet.HashToken(secret))
+	token, err := s.store.TokenByHash(ctx, fleet.HashToken(secret))
 	if err != nil {
 		return nil, err
 	}

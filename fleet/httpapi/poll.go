@@ -49,6 +49,7 @@ func (s *Server) serveBoard(w http.ResponseWriter, r *http.Request) {
 // is nothing to install.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, v *fleet.View) {
 	answer := pollFailed
+	s.polled.Add(1)
 	defer func() { s.metrics.polls.WithLabelValues(answer).Inc() }()
 	// The answer is for this board alone.
 	w.Header().Set("Cache-Control", "private, no-cache")

@@ -68,6 +68,9 @@ type Server struct {
 	handler   http.Handler
 
 	webhooksLocal bool
+
+	pages  http.Handler // for people; nil: none
+	polled atomic.Int64
 }
 
 // New returns a Server that knows what is in the store now.
@@ -162,6 +165,8 @@ func (s *Server) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
+	mux.HandleFunc("GET /{$}", s.servePages)
+	mux.HandleFunc(PagesPath, s.servePages)
 	return secure(s.limitAddress(mux)), s.handleAdmin(mux)
 }
 
