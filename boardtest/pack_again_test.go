@@ -1,9 +1,6 @@
 package boardtest
 
 import (
-	"bytes"
-	"compress/flate"
-	"encoding/binary"
 	"fmt"
 	"net/http"
 	"slices"
@@ -153,20 +150,20 @@ func TestPackNoRoom(t *testing.T) {
 // Segments and files of no bytes cannot keep a board busy.
 func TestPackWithoutEnd(t *testing.T) {
 	two := incompressible(30000)
-	files := []byte{1, 1, 0}
+	files := []any{1, 1, 0}
 	for range 200_000 {
 		files = append(files, 1, 1, 0)
 	}
 	// The first file of the release, not made right, so that a board looks into what follows.
-	segments := segment(1, 0, []byte{1, 1, 0})
+	segments := segment(1, 0, 1, 1, 0)
 	for range 2000 {
-		segments = append(segments, segment(1, 0, nil)...)
+		segments = append(segments, segment(1, 0)...)
 	}
 	for _, tt := range []struct {
 		name string
 		rest []byte
 	}{
-		{"files", segment(200_001, 0, files)},
+		{"files", segment(200_001, 0, files...)},
 		{"segments", segments},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -175,27 +172,11 @@ func TestPackWithoutEnd(t *testing.T) {
 			p.publish(200, two)
 			name := p.site.pack(old, release1, two)
 			m := p.site.manifest
-			size := binary.AppendUvarint(nil, uint64(len(m)))
-			data := append([]byte("otapack\x01\x0c"), segment(0, 0, slices.Concat([]byte{1, 1}, size, size, m))...)
+			data := append([]byte("otapack\x01\x0c"), segment(0, 0, 1, 1, len(m), len(m), string(m))...)
 			p.site.files[name] = string(slices.Concat(data, tt.rest, []byte{0}))
 			says(t, p.bootTo(rehearse.Reset).Output, "event pack_failed error=too long", "event update_applied")
 			says(t, p.bootTo(rehearse.AtREPL).Output, "app two", "confirmed True")
 			p.holdsRelease(two)
 		})
 	}
-}
-
-// segment returns a segment of a pack.
-func segment(last, end uint64, records []byte) []byte {
-	var data bytes.Buffer
-	z, err := flate.NewWriter(&data, flate.BestCompression)
-	if err != nil {
-		panic(err) // of a level that there is
-	}
-	z.Write(append(records, 0))
-	z.Close()
-	out := binary.AppendUvarint(nil, uint64(data.Len()))
-	out = binary.AppendUvarint(out, last)
-	out = binary.AppendUvarint(out, end)
-	return append(out, data.Bytes()...)
 }

@@ -291,26 +291,60 @@ print("error", ota.last_error_code)
 	})
 }
 
-// handMade makes a pack of records, each given as the bytes from its tag on; the last one makes file last.
-func handMade(last int, records ...[]byte) string {
-	var data bytes.Buffer
-	w, _ := flate.NewWriter(&data, flate.BestCompression) // fails for bad levels only
-	for _, r := range records {
-		w.Write(r)
+// handMade makes a pack of records, each given as what batches wants; the last one makes file last.
+func handMade(t *testing.T, last int, records ...[]any) string {
+	t.Helper()
+	out := append([]byte("otapack\x01\x0c"), segment(uint64(last), 0, slices.Concat(records...)...)...)
+	out = append(out, 0)
+	if _, err := pack.Read(out); err != nil {
+		t.Fatal(err)
 	}
-	w.Write([]byte{0})
-	w.Close()
-	out := append([]byte("otapack\x01\x0c"), binary.AppendUvarint(nil, uint64(data.Len()))...)
-	out = append(out, byte(last), 0)
-	return string(append(append(out, data.Bytes()...), 0))
+	return string(out)
+}
+
+// batches returns what a segment says: an int is a number, a string the bytes that belong to the number before it.
+func batches(items ...any) []byte {
+	var out, numbers, rest []byte
+	flush := func() {
+		out = append(out, byte(len(numbers)), byte(len(numbers)>>8))
+		out = append(append(out, numbers...), rest...)
+		numbers, rest = nil, nil
+	}
+	for _, item := range items {
+		switch item := item.(type) {
+		case int:
+			if len(numbers) > 1000 {
+				flush()
+			}
+			numbers = binary.AppendUvarint(numbers, uint64(item))
+		case string:
+			rest = append(rest, item...)
+		}
+	}
+	flush()
+	return out
+}
+
+// segment returns a segment of a pack; what it says is given as batches wants it, without the 0 at the end.
+func segment(last, end uint64, items ...any) []byte {
+	var data bytes.Buffer
+	z, err := flate.NewWriter(&data, flate.BestCompression)
+	if err != nil {
+		panic(err) // of a level that there is
+	}
+	z.Write(batches(append(items, 0)...))
+	z.Close()
+	out := binary.AppendUvarint(nil, uint64(data.Len()))
+	out = binary.AppendUvarint(out, last)
+	out = binary.AppendUvarint(out, end)
+	return append(out, data.Bytes()...)
 }
 
 // Whoever sends packs must not find out what is in files that are no part of a release, by having them
 // copied into one whose content he knows.
 func TestPackReadsNoSecrets(t *testing.T) {
 	const secret = "PASSWORD = 'xyzzy'\n"
-	uv := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
-	for _, kind := range []byte{3, 4} {
+	for _, kind := range []int{3, 4} {
 		t.Run(fmt.Sprintf("kind %d", kind), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, setup{})
@@ -318,13 +352,14 @@ func TestPackReadsNoSecrets(t *testing.T) {
 			two := release1.with(release{"guess.py": secret})
 			m := r.site.publish(200, two)
 			index := slices.IndexFunc(m.Files, func(f manifest.File) bool { return f.Path == "guess.py" }) + 1
-			whole := slices.Concat([]byte{1, 1}, uv(len(r.site.manifest)), uv(len(r.site.manifest)), r.site.manifest)
-			file := func(base string) []byte {
-				return slices.Concat([]byte{kind, byte(index)}, uv(len(base)), []byte(base), uv(len(secret)), uv(0), uv(len(secret)<<1), uv(0))
+			size := len(r.site.manifest)
+			whole := []any{1, 1, size, size, string(r.site.manifest)}
+			file := func(base string) []any {
+				return []any{kind, index, len(base), base, len(secret), 0, len(secret) << 1, 0}
 			}
 			name := pack.Name(old, r.site.manifest)
 			r.write("secrets.py", secret)
-			r.site.files[name] = handMade(index, whole, file("secrets.py"))
+			r.site.files[name] = handMade(t, index, whole, file("secrets.py"))
 			r.updates(two)
 			if got, want := r.site.asked(), []string{"versions.json", name, "guess.py"}; !slices.Equal(got, want) {
 				t.Errorf("the board asked for %q, want %q", got, want)

@@ -65,6 +65,8 @@ type applier struct {
 	file []byte // that is being made
 	path string // its path, empty for the manifest
 	base []byte
+	walk *walker // through file, nil where the numbers of names stay
+	move *shift
 
 	read string // path of a file of old, and its content: the next record often has the same base
 	data []byte
@@ -108,6 +110,10 @@ func (a *applier) begin(r *Record) error {
 	}
 	if r.Start == 0 {
 		a.file = nil
+	}
+	a.walk = nil
+	if r.names != nil {
+		a.walk, a.move = newWalker(r.names.first), &r.names.shift
 	}
 	var err error
 	a.base, err = a.content(r)
@@ -162,6 +168,11 @@ func (a *applier) content(r *Record) ([]byte, error) {
 
 func (a *applier) literal(p []byte) error {
 	a.file = append(a.file, p...)
+	if a.walk != nil {
+		for _, c := range p {
+			a.walk.step(c)
+		}
+	}
 	return nil
 }
 
@@ -171,8 +182,17 @@ func (a *applier) copied(from, size int, differences []byte) error {
 	}
 	at := len(a.file)
 	a.file = append(a.file, a.base[from:from+size]...)
-	for i, d := range differences {
-		a.file[at+i] += d
+	for i := range size {
+		c := &a.file[at+i]
+		if a.walk != nil {
+			*c = a.move.at(a.walk.place, *c)
+		}
+		if differences != nil {
+			*c += differences[i]
+		}
+		if a.walk != nil {
+			a.walk.step(*c)
+		}
 	}
 	return nil
 }
@@ -186,7 +206,10 @@ func (a *applier) end(r *Record, complete bool) error {
 		if a.new, err = (&Release{Manifest: a.file}).read(); err != nil {
 			return fmt.Errorf("%w: its manifest: %w", ErrContent, err)
 		}
-		return a.new.check()
+		if err := a.new.check(); err != nil {
+			return fmt.Errorf("%w: its manifest: %w", ErrContent, err)
+		}
+		return nil
 	}
 	if err := checkContent(a.new.files[r.Index-1], a.file); err != nil {
 		return fmt.Errorf("%s: %w", a.path, err)

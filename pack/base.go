@@ -12,14 +12,36 @@ type source struct {
 	path string // of OldFile and NewFile
 	data []byte
 
+	shift *shift // of the names in it, nil if they stay
+	made  []byte // what it becomes by that
+
 	once sync.Once
 	x    *index
 }
 
 // index returns the index of a source, which is made when it is first needed.
 func (s *source) index() *index {
-	s.once.Do(func() { s.x = newIndex(s.data) })
+	s.once.Do(func() {
+		if s.shift != nil {
+			s.x = newIndex(s.made)
+		} else {
+			s.x = newIndex(s.data)
+		}
+	})
 	return s.x
+}
+
+// shifted returns the source for a file, with the names in it moved to where they are in
+// that; the source itself if none moved.
+func (s *source) shifted(to *module) *source {
+	if s.base == NoBase || to == nil {
+		return s
+	}
+	shift, made := newShift(s.data, to)
+	if shift == nil {
+		return s
+	}
+	return &source{base: s.base, path: s.path, data: s.data, shift: shift, made: made}
 }
 
 // A sketch stands for a text: hashes of some of its pieces. Which pieces are chosen

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -68,6 +67,7 @@ type job struct {
 	path    string // empty for the manifest
 	data    []byte
 	sources []*source // that it can be made of; the first is none
+	module  *module   // nil if it is none
 }
 
 // A part is what one record makes: a job, or a piece of it.
@@ -83,8 +83,26 @@ type part struct {
 // A way is a source, and triples that make a part of it.
 type way struct {
 	source *source
-	body   []byte
+	body   []item
 	bits   int // that it takes alone
+}
+
+// data returns what the part makes.
+func (p *part) data() []byte { return p.job.data[p.start : p.start+p.size] }
+
+// first returns how many bytes of the part come before the first function that begins in it.
+func (p *part) first() int { return p.job.module.start(p.start) - p.start }
+
+// places returns where in the part the numbers of names are, nil if it has none.
+func (p *part) places() []int16 {
+	if p.job.module == nil {
+		return nil
+	}
+	places := slices.Clone(p.job.module.places[p.start : p.start+p.size])
+	for i := range min(p.first(), p.size) {
+		places[i] = -1
+	}
+	return places
 }
 
 // complete reports whether the file ends with the part.
@@ -234,6 +252,10 @@ func (e *encoder) findSources(jobs []*job) error {
 				j.sources = append(j.sources, new[r.member])
 			}
 		}
+		j.module = readModule(j.data)
+		for k, s := range j.sources {
+			j.sources[k] = s.shifted(j.module)
+		}
 		return nil
 	})
 }
@@ -243,9 +265,9 @@ func (e *encoder) findSources(jobs []*job) error {
 // before. So it is longer where little has to be sent for it.
 const (
 	segmentBytes = 16 << 10 // that it makes
-	segmentSent  = 2 << 10  // that are sent for it, before they are compressed
-	longestBytes = 32 << 10 // that it makes, however little is sent
-	longestPart  = longestBytes
+	segmentSent  = 4 << 10  // that are sent for it
+	longestBytes = 64 << 10 // that it makes, however little is sent
+	longestPart  = 32 << 10
 )
 
 // parts splits long files.
@@ -271,7 +293,7 @@ func groups(parts []*part) []group {
 	size, sent := 0, 0
 	for i, p := range parts {
 		g = append(g, p)
-		size, sent = size+p.size, sent+len(p.way.body)
+		size, sent = size+p.size, sent+p.way.bits/8
 		if !p.complete() || size >= segmentBytes && sent >= segmentSent || i+1 < len(parts) && size+parts[i+1].size > longestBytes {
 			groups = append(groups, g)
 			g, size, sent = nil, 0, 0
@@ -305,7 +327,7 @@ func (e *encoder) encode() ([]byte, error) {
 			before = groups[i-1].last().job.index
 		}
 		groups[i].refine(before, 1<<e.window)
-		packed[i] = deflate.Compress(nil, groups[i].records(before), 1<<e.window, 15)
+		packed[i] = deflate.Compress(nil, groups[i].records(before).batches(), 1<<e.window, 15)
 		return nil
 	})
 	if err != nil {
@@ -328,10 +350,12 @@ func (e *encoder) encode() ([]byte, error) {
 
 // choose decides what a part is made of and how, as if it were alone.
 func (p *part) choose(window int) {
-	data := p.job.data[p.start : p.start+p.size]
 	best := math.MaxInt
-	try := func(s *source, script []byte) int {
-		w := way{s, script, deflate.Size(script, window) + 6*len(s.path)}
+	try := func(s *source, body []item) int {
+		w := way{source: s, body: body}
+		var out script
+		p.appendRecord(&out, 1, w)
+		w.bits = out.bits(window)
 		p.ways = append(p.ways, w)
 		best = min(best, w.bits)
 		return w.bits
@@ -339,17 +363,17 @@ func (p *part) choose(window int) {
 	// A first look at all sources, and a closer one at those that may be the best.
 	type candidate struct {
 		source *source
-		script func(int) []byte
+		script func(int) []item
 		ways   int
 		bits   int
 	}
 	var candidates []candidate
 	for _, s := range slices.Backward(p.job.sources) {
 		// Whoever has a good base need not look at what it takes without one.
-		if s.base == NoBase && best < 2*len(data) {
+		if s.base == NoBase && best < 2*p.size {
 			break
 		}
-		script, ways := scripts(data, s, p.start)
+		script, ways := scripts(p, s)
 		candidates = append(candidates, candidate{s, script, ways, try(s, script(0))})
 	}
 	first := best
@@ -362,7 +386,7 @@ func (p *part) choose(window int) {
 		}
 	}
 	slices.SortStableFunc(p.ways, func(a, b way) int { return cmp.Compare(a.bits, b.bits) })
-	p.ways = slices.CompactFunc(p.ways, func(a, b way) bool { return bytes.Equal(a.body, b.body) })
+	p.ways = slices.CompactFunc(p.ways, sameWay)
 	n := 1
 	for n < min(len(p.ways), 3) && p.ways[n].bits <= best+best/8+100 {
 		n++
@@ -377,12 +401,12 @@ func (g group) refine(before, window int) {
 	if len(g) == 1 {
 		return
 	}
-	best := deflate.Size(g.records(before), window)
+	best := g.records(before).bits(window)
 	for _, p := range g {
 		for _, w := range p.ways[1:] {
 			was := p.way
 			p.way = w
-			if size := deflate.Size(g.records(before), window); size < best {
+			if size := g.records(before).bits(window); size < best {
 				best = size
 			} else {
 				p.way = was
@@ -392,40 +416,3 @@ func (g group) refine(before, window int) {
 }
 
 func (g group) last() *part { return g[len(g)-1] }
-
-// records returns the data of a segment, before it is compressed. before is the
-// index of the file before.
-func (g group) records(before int) []byte {
-	var out []byte
-	for _, p := range g {
-		out = p.appendRecord(out, p.job.index-before)
-		before = p.job.index
-	}
-	return append(out, 0)
-}
-
-func (p *part) appendRecord(out []byte, step int) []byte {
-	tag := byte(p.way.source.base)
-	if p.start > 0 {
-		tag |= tagOn
-	}
-	out = appendNumber(append(out, tag), step)
-	if p.way.source.path != "" {
-		out = appendNumber(out, len(p.way.source.path))
-		out = append(out, p.way.source.path...)
-	}
-	if p.start > 0 {
-		out = appendNumber(out, p.start)
-	}
-	out = appendNumber(out, p.size)
-	return append(out, p.way.body...)
-}
-
-// appendNumber appends a number.
-func appendNumber(out []byte, n int) []byte {
-	for n >= 0x80 {
-		out = append(out, byte(n)|0x80)
-		n >>= 7
-	}
-	return append(out, byte(n))
-}

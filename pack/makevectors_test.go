@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/cactuscon/saguarota/manifest"
-	"github.com/cactuscon/saguarota/pack/internal/deflate"
 )
 
 var update = flag.Bool("update", false, "write the vectors in testdata/vectors/packs anew")
@@ -59,63 +56,6 @@ func tree(t testing.TB, version int64, files map[string]string) (*Release, map[s
 		t.Fatal(err)
 	}
 	return memory(encoded, files), files
-}
-
-// What follows writes packs by hand, right or wrong.
-
-func number(n int) []byte { return appendNumber(nil, n) }
-
-func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
-
-func lit(s string) []byte { return appendLiteral(nil, []byte(s)) }
-
-// piece is a copy of n bytes after a move of the cursor.
-func piece(n, seek int) []byte { return appendCopy(nil, n, seek, false) }
-
-// added is a copy with differences.
-func added(seek int, differences []byte) []byte {
-	return append(appendCopy(nil, len(differences), seek, true), differences...)
-}
-
-// record is a record; path and start are left out where they are empty and 0.
-func record(tag, step int, path string, start, n int, triples ...[]byte) []byte {
-	out := append([]byte{byte(tag)}, number(step)...)
-	if path != "" {
-		out = append(out, lit(path)...)
-	}
-	if start > 0 {
-		out = append(out, number(start)...)
-	}
-	return append(append(out, number(n)...), join(triples...)...)
-}
-
-// raw is a segment with given data.
-func raw(last, end int, data []byte) []byte {
-	return join(number(len(data)), number(last), number(end), data)
-}
-
-// segment is a segment of records.
-func segment(last, end int, records ...[]byte) []byte {
-	return raw(last, end, deflate.Compress(nil, append(join(records...), 0), 1<<10, 15))
-}
-
-// whole is a pack of segments.
-func whole(window int, segments ...[]byte) []byte {
-	return append(append(append([]byte(magic), version, byte(window)), join(segments...)...), 0)
-}
-
-func noise(seed uint64, n int) string {
-	rng := rand.New(rand.NewPCG(seed, 0))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rng.Uint32())
-	}
-	return string(b)
-}
-
-// farApart is a text whose last bytes are best copied from n bytes before.
-func farApart(n int) string {
-	return noise(7, 64) + strings.Repeat("\x00", n-64) + noise(7, 64)
 }
 
 // TestMakeVectors writes the vectors, with -update.
@@ -164,8 +104,8 @@ func TestMakeVectors(t *testing.T) {
 	moved := record(3, 1, "gone.py", 0, len(newFiles["moved.py"]), lit(""), piece(18, 0), lit("d"), piece(len(module)+1, 0))
 	twin := record(4, 2, "a.py", 0, len(newFiles["twin.py"]), lit(""), piece(len(newFiles["a.py"]), 0), lit("blink(3)\n"))
 	uses := record(4, 1, "same.py", 0, 12, lit(""), piece(6, 0), lit("y = 2\n"))
-	all := [][]byte{manifestRecord, a, b, big, empty, moved, twin, uses}
-	with := func(i int, r []byte) []byte {
+	all := [][]item{manifestRecord, a, b, big, empty, moved, twin, uses}
+	with := func(i int, r []item) []byte {
 		records := slices.Clone(all)
 		records[i] = r
 		return whole(12, segment(8, 0, records...))
@@ -200,11 +140,25 @@ func TestMakeVectors(t *testing.T) {
 	ok("manifest-delta.pack", "a manifest that is made of the old one", with(0, record(2, 1, "", 0, len(text), ends(text, string(old.Manifest)))))
 	ok("literals.pack", "no base anywhere", literals(t, newFiles, new, 12, "same.py"))
 	ok("one-by-one.pack", "a copy for every byte, back and forth", with(2, onebyone([]byte(oldFiles["b.bin"]), bin)))
-	ok("long-numbers.pack", "numbers that are longer than they need to be", whole(12, segment(8, 0,
-		join([]byte{1, 0x81, 0x80, 0x00}, number(len(text)), lit(text)), join([]byte{2, 0x81, 0x00}, a[2:]), b, big, empty, moved, twin, uses)))
+	every := says(join(all...), number(0))
+	// They begin with the length of the batch, the tag 1 and the step 1.
+	ok("long-numbers.pack", "numbers that are longer than they need to be", whole(12, raw(8, 0, deflated(
+		slices.Concat([]byte{every[0] + 3, every[1], 0x81, 0, 0x81, 0x80, 0}, every[4:])))))
+	ok("batches.pack", "each byte of a number in a batch of its own", whole(12, raw(8, 0, deflated(single(join(all...))))))
+	noisy := shift{}
+	for i := 1; i < maxNames; i++ {
+		noisy[i] = byte(3 & 127)
+		if i >= 100 {
+			noisy[i] = 126
+		}
+	}
+	ok("names.pack", "names that move, in a file that is no module", with(2, join(record(2|16, 1, "", 0, 200), moves(7, 1, 3, 99, -5),
+		lit(""), added(0, differences([]byte(oldFiles["b.bin"]), bin, 7, &noisy)))))
+	ok("names-behind.pack", "names that move behind the end of the file", with(2, join(record(2|16, 1, "", 0, 200), moves(1<<30-1, 1, 3, 510, -70),
+		lit(""), added(0, diff))))
 	ok("seek-past.pack", "literals move the cursor past the end of the base, and a seek back", with(1,
 		record(2, 1, "", 0, len(newFiles["a.py"]), lit(newFiles["a.py"][:len(newFiles["a.py"])-9]), piece(9, len(module)-9-len(newFiles["a.py"])+9))))
-	ok("stored.pack", "DEFLATE without compression", whole(12, raw(8, 0, stored(append(join(all...), 0)))))
+	ok("stored.pack", "DEFLATE without compression", whole(12, raw(8, 0, stored(every))))
 	add(vector{File: "whole.pack", About: "the whole release, for a board that has nothing"}, literals(t, newFiles, new, 12, ""))
 	add(vector{File: "whole-on-old.pack", About: "the whole release, for a board that has another", Old: "old"}, literals(t, newFiles, new, 12, ""))
 	for _, bits := range []int{10, 12, 15} {
@@ -214,30 +168,36 @@ func TestMakeVectors(t *testing.T) {
 
 	// The frame.
 	bad("nothing.pack", "format", "no bytes at all", nil)
-	bad("magic.pack", "format", "another magic", join([]byte("otapacj"), good[7:]))
-	bad("version.pack", "format", "version 2", join([]byte(magic), []byte{2}, good[8:]))
+	bad("magic.pack", "format", "another magic", slices.Concat([]byte("otapacj"), good[7:]))
+	bad("version.pack", "format", "version 2", slices.Concat([]byte(magic), []byte{2}, good[8:]))
 	bad("window-9.pack", "format", "too small a window", whole(9, segment(8, 0, all...)))
 	bad("window-16.pack", "format", "too large a window", whole(16, segment(8, 0, all...)))
 	bad("cut.pack", "format", "the last byte is missing", good[:len(good)-1])
 	bad("half.pack", "format", "the second half is missing", good[:len(good)/2])
 	bad("no-segment.pack", "format", "no segment", whole(12))
 	strict("after.pack", "a byte after the end", append(slices.Clone(good), 0))
-	bad("long-segment.pack", "format", "a segment that is longer than the pack", join([]byte(magic), []byte{1, 12}, number(1<<31-1), number(8), number(0), []byte{3, 0}))
-	bad("number-6.pack", "format", "a number of 6 bytes", join([]byte(magic), []byte{1, 12, 0x81, 0x80, 0x80, 0x80, 0x80, 0}, good[9:]))
-	bad("number-big.pack", "format", "a number of 2^31", join([]byte(magic), []byte{1, 12, 0x80, 0x80, 0x80, 0x80, 8}, good[9:]))
+	bad("long-segment.pack", "format", "a segment that is longer than the pack", slices.Concat([]byte(magic), []byte{1, 12}, appendNumber(nil, 1<<31-1), []byte{8, 0, 3, 0}))
+	bad("number-6.pack", "format", "a number of 6 bytes", slices.Concat([]byte(magic), []byte{1, 12, 0x81, 0x80, 0x80, 0x80, 0x80, 0}, good[9:]))
+	bad("number-big.pack", "format", "a number of 2^31", slices.Concat([]byte(magic), []byte{1, 12, 0x80, 0x80, 0x80, 0x80, 8}, good[9:]))
 	strict("empty-segment.pack", "a segment without records", whole(12, segment(0, 0, all[0]), segment(0, 0), segment(8, 0, all[1:]...)))
 
 	// The segment.
-	data := deflate.Compress(nil, append(join(all...), 0), 1<<10, 15)
+	data := deflated(every)
 	bad("deflate.pack", "format", "a block of the kind that does not exist", whole(12, raw(8, 0, append([]byte{7}, data...))))
 	bad("deflate-cut.pack", "format", "DEFLATE that does not end", whole(12, raw(8, 0, data[:len(data)-8])))
 	strict("deflate-after.pack", "a byte after the end of DEFLATE", whole(12, raw(8, 0, append(slices.Clone(data), 0))))
-	strict("after-zero.pack", "a byte after the 0 that ends the records", whole(12, raw(8, 0, deflate.Compress(nil, append(join(all...), 0, 0), 1<<10, 15))))
-	bad("no-zero.pack", "format", "no 0 that ends the records", whole(12, raw(8, 0, deflate.Compress(nil, join(all...), 1<<10, 15))))
+	strict("after-zero.pack", "a byte after the 0 that ends the records", whole(12, raw(8, 0, deflated(append(slices.Clone(every), 0)))))
+	bad("no-zero.pack", "format", "no 0 that ends the records", whole(12, raw(8, 0, deflated(says(all...)))))
+	strict("batch-after.pack", "a number after the 0 that ends the records", whole(12, raw(8, 0, deflated(says(join(all...), number(0), number(0))))))
+	bad("batch-0.pack", "format", "a batch without a number", whole(12, raw(8, 0, deflated(slices.Concat([]byte{0, 0}, every)))))
+	long := slices.Repeat([]byte{0x80}, maxBatch+1)
+	long[maxBatch] = 0
+	bad("batch-1025.pack", "format", "a batch that is too long", whole(12, raw(8, 0, deflated(slices.Concat([]byte{1, 4, 1}, long)))))
+	bad("batch-cut.pack", "format", "a batch that is longer than its segment", whole(12, raw(8, 0, deflated([]byte{4, 0, 1, 1}))))
 	bad("last-high.pack", "format", "a segment that says it makes more", whole(12, segment(0, 0, all[0]), segment(8, 0, all[1:7]...), segment(8, 0, all[7])))
 	bad("last-low.pack", "format", "a segment that says it makes less", whole(12, segment(0, 0, all[0]), segment(6, 0, all[1:]...)))
 	strict("end-low.pack", "a segment that says it makes less of its last file", whole(12, segment(0, 99, record(1, 1, "", 0, 100, lit(text[:100]))),
-		segment(8, 0, append([][]byte{record(9, 0, "", 100, len(text)-100, lit(text[100:]))}, all[1:]...)...)))
+		segment(8, 0, append([][]item{record(9, 0, "", 100, len(text)-100, lit(text[100:]))}, all[1:]...)...)))
 	strict("end-size.pack", "a file that is complete, and its size in place of the 0", whole(12, segment(0, len(text), all[0]), segment(8, 0, all[1:]...)))
 	bad("no-start.pack", "format", "a window that reaches back before the beginning", whole(12, raw(8, 0, farBack())))
 	for _, bits := range []int{12, 15} {
@@ -248,28 +208,30 @@ func TestMakeVectors(t *testing.T) {
 	}
 
 	// The record.
-	for _, tag := range []int{5, 6, 7, 8, 0x12, 0x82} {
-		bad(fmt.Sprintf("tag-%d.pack", tag), "format", "a tag that does not exist", with(1, join([]byte{byte(tag)}, a[1:])))
+	for _, tag := range []int{5, 6, 7, 8, 16, 17, 21, 0x22, 0x82} {
+		bad(fmt.Sprintf("tag-%d.pack", tag), "format", "a tag that does not exist", with(1, join(number(tag), a[1:])))
 	}
 	bad("step-0.pack", "format", "a second record for a file", with(2, join(b[:1], number(0), b[2:])))
 	bad("step-on.pack", "format", "a record that goes on with the next file", with(2, record(2|8, 1, "", 1, 200, lit(""), added(0, diff))))
 	strict("step-far.pack", "a file that the manifest does not have", whole(12, segment(9, 0, append(slices.Clone(all), record(1, 1, "", 0, 1, lit("x")))...)))
 	bad("step-huge.pack", "format", "a file far behind the manifest's last", with(7, record(4, 1<<31-1, "same.py", 0, 12, lit(""), piece(6, 0), lit("y = 2\n"))))
-	bad("no-manifest.pack", "format", "a first record that is not the manifest", whole(12, segment(8, 0, append([][]byte{join(a[:1], number(2), a[2:])}, all[2:]...)...)))
+	bad("no-manifest.pack", "format", "a first record that is not the manifest", whole(12, segment(8, 0, append([][]item{join(a[:1], number(2), a[2:])}, all[2:]...)...)))
 	strict("manifest-other.pack", "a manifest that is made of another file", with(0, record(3, 1, "a.py", 0, len(text), lit(text))))
 	strict("manifest-new.pack", "a manifest that is made of a file before it", with(0, record(4, 1, "a.py", 0, len(text), lit(text))))
-	bad("manifest-wrong.pack", "release", "the manifest of another release", join(literals(t, oldFiles, old, 12, "")))
+	bad("manifest-wrong.pack", "release", "the manifest of another release", literals(t, oldFiles, old, 12, ""))
 	bad("manifest-text.pack", "content", "a manifest that is none", with(0, record(1, 1, "", 0, 2, lit("{}"))))
+	unsure := strings.Replace(text, `"sha256":`, `"sha257":`, 1)
+	bad("manifest-sums.pack", "content", "a manifest that lacks a SHA-256", with(0, record(1, 1, "", 0, len(unsure), lit(unsure))))
 	bad("on-first.pack", "format", "a file that goes on and was not begun", with(1, record(2|8, 0, "", 5, 10, lit("0123456789"))))
 	bad("on-second.pack", "content", "a file that goes on, but not at the beginning of a segment", whole(12, segment(0, 0, all[0]),
 		segment(3, 0, a, b, record(1, 1, "", 0, 200, lit(newFiles["big.bin"][:200])), record(9, 0, "", 200, 100, lit(noise(2, 100)))), segment(8, 0, all[4:]...)))
 	bigPart := record(3, 1, "b.bin", 0, 200, lit(""), piece(200, 0))
 	bad("on-wrong.pack", "format", "a file that goes on at another place", whole(12, segment(3, 200, all[0], a, b, bigPart),
-		segment(8, 0, append([][]byte{record(9, 0, "", 190, 110, lit(newFiles["big.bin"][190:]))}, all[4:]...)...)))
+		segment(8, 0, append([][]item{record(9, 0, "", 190, 110, lit(newFiles["big.bin"][190:]))}, all[4:]...)...)))
 	bad("on-not.pack", "format", "a file that does not go on", whole(12, segment(3, 200, all[0], a, b, bigPart), segment(8, 0, all[4:]...)))
 	bad("on-end.pack", "format", "a pack that ends with an unfinished file", whole(12, segment(3, 200, all[0], a, b, bigPart)))
 	strict("on-empty.pack", "a part without a byte", whole(12, segment(3, 200, all[0], a, b, bigPart),
-		segment(3, 200, record(9, 0, "", 200, 0)), segment(8, 0, append([][]byte{record(9, 0, "", 200, 100, lit(noise(2, 100)))}, all[4:]...)...)))
+		segment(3, 200, record(9, 0, "", 200, 0)), segment(8, 0, append([][]item{record(9, 0, "", 200, 100, lit(noise(2, 100)))}, all[4:]...)...)))
 	bad("size-more.pack", "format", "more bytes than the file has", with(4, record(1, 1, "", 0, 1, lit("x"))))
 	bad("size-huge.pack", "format", "2^31-1 bytes", with(4, record(1, 1, "", 0, 1<<31-1, lit("x"))))
 	bad("size-less.pack", "content", "fewer bytes than the file has", with(2, record(2, 1, "", 0, 199, lit(""), added(0, diff[:199]))))
@@ -289,13 +251,23 @@ func TestMakeVectors(t *testing.T) {
 	for name, path := range map[string]string{"absolute": "/a.py", "up": "../a.py", "dot": "./a.py", "slashes": "sub//c.py", "backslash": `sub\c.py`, "utf8": "a\xff.py", "zero": "a.py\x00"} {
 		bad("path-"+name+".pack", "format", "a path that must never be opened", with(5, record(3, 1, path, 0, len(newFiles["moved.py"]), lit(newFiles["moved.py"]))))
 	}
-	bad("path-empty.pack", "format", "an empty path", with(5, join([]byte{3, 1, 0}, number(len(newFiles["moved.py"])), lit(newFiles["moved.py"]))))
+	bad("path-empty.pack", "format", "an empty path", with(5, join(number(3), number(1), number(0), number(len(newFiles["moved.py"])), lit(newFiles["moved.py"]))))
 	bad("path-256.pack", "format", "a path of 256 bytes", with(5, record(3, 1, strings.Repeat("a", 256), 0, len(newFiles["moved.py"]), lit(newFiles["moved.py"]))))
-	bad("path-huge.pack", "format", "a path of 2^31-1 bytes", with(5, join([]byte{3, 1}, number(1<<31-1), []byte("a.py"))))
+	bad("path-huge.pack", "format", "a path of 2^31-1 bytes", with(5, join(number(3), number(1), []item{{1<<31 - 1, []byte("a.py")}})))
+
+	// The names.
+	names := func(m []item) []byte {
+		return with(2, join(record(2|16, 1, "", 0, 200), m, lit(""), added(0, diff)))
+	}
+	bad("names-512.pack", "format", "a name that cannot move", names(moves(1<<30-1, 512, 1)))
+	bad("names-far.pack", "format", "a name far behind those that can move", names(moves(1<<30-1, 1, 1, 1<<31-1, 1)))
+	bad("names-none.pack", "format", "names that move, and nothing after them", whole(12, segment(8, 0, all[0], a, record(2|16, 1, "", 0, 200))))
+	bad("names-wrong.pack", "content", "names that move by another number", with(2, join(record(2|16, 1, "", 0, 200), moves(7, 1, 4, 99, -5),
+		lit(""), added(0, differences([]byte(oldFiles["b.bin"]), bin, 7, &noisy)))))
 
 	// The triple.
 	bad("literal-more.pack", "format", "more literal bytes than the file lacks", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, 0), lit("y = 2\n\n"))))
-	bad("literal-huge.pack", "format", "2^31-1 literal bytes", with(7, record(4, 1, "same.py", 0, 12, number(1<<31-1), []byte("y"))))
+	bad("literal-huge.pack", "format", "2^31-1 literal bytes", with(7, record(4, 1, "same.py", 0, 12, []item{{1<<31 - 1, []byte("y")}})))
 	bad("piece-0.pack", "format", "a piece of 0 bytes", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(0, 0), lit("x = 1\ny = 2\n"))))
 	bad("piece-0-add.pack", "format", "a piece of 0 bytes with differences", with(7, record(4, 1, "same.py", 0, 12, lit(""), added(0, nil), lit("x = 1\ny = 2\n"))))
 	bad("piece-more.pack", "format", "a piece longer than what the file lacks", with(1, record(2, 1, "", 0, len(newFiles["a.py"]), lit(newFiles["a.py"][:50]), piece(60, -50))))
@@ -308,6 +280,38 @@ func TestMakeVectors(t *testing.T) {
 	bad("wrong-piece.pack", "content", "a wrong piece", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(5, 0), lit(" y = 2\n"))))
 	bad("wrong-add.pack", "content", "a wrong difference", with(2, record(2, 1, "", 0, 200, lit(""), added(0, bytes.Repeat([]byte{1}, 200)))))
 
+	// A module, as an encoder writes it, and in two parts of which the second begins within a function.
+	was, is := readFile(t, "testdata/lamp-old.mpy"), readFile(t, "testdata/lamp-new.mpy")
+	for name, data := range map[string][]byte{"module-old": was, "module-new": is} {
+		files := map[string]string{"lamp.bin": string(data)}
+		releases[name], content[name] = first(tree(t, int64(len(data)), files)), files
+	}
+	module2 := readModule(is)
+	moved2, _ := newShift(was, module2)
+	text = string(releases["module-new"].Manifest)
+	part := func(tag, from, to int) []item {
+		first := module2.start(from) - from
+		s := &script{record(tag|16, 1&^(tag>>3), "", from, to-from)}
+		s.number(first)
+		moved2.appendTo(s)
+		n := min(to-from, len(was))
+		at := min(from, len(was)-n)
+		w := newWalker(first)
+		var diff []byte
+		for i := range n {
+			d := is[from+i] - moved2.at(w.place, was[at+i])
+			diff = append(diff, d)
+			w.step(is[from+i])
+		}
+		return join(s.items, lit(""), added(at, diff), literalOf(string(is[from+n:to])))
+	}
+	cut := int(module2.starts[1]) + 20
+	head := record(1, 1, "", 0, len(text), lit(text))
+	add(vector{File: "module.pack", About: "a module whose names moved", Old: "module-old", New: "module-new"},
+		whole(12, segment(1, 0, head, part(2, 0, len(is)))))
+	add(vector{File: "module-parts.pack", About: "a module whose names moved, cut within a function", Old: "module-old", New: "module-new"},
+		whole(12, segment(1, cut, head, part(2, 0, cut)), segment(1, 0, part(2|8, cut, len(is)))))
+
 	for name, files := range content {
 		write(t, filepath.Join(vectors, name, "versions.json"), releases[name].Manifest)
 		for path, text := range files {
@@ -319,81 +323,4 @@ func TestMakeVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(vectors, "index.json"), append(text2, '\n'))
-}
-
-func first[A, B any](a A, _ B) A { return a }
-
-func write(t testing.TB, name string, data []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, data, 0o666); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// literals is a pack of all files but one, without bases.
-func literals(t testing.TB, files map[string]string, r *Release, bits int, but string) []byte {
-	t.Helper()
-	records := record(1, 1, "", 0, len(r.Manifest), lit(string(r.Manifest)))
-	last, before := 0, 0
-	for i, path := range slices.Sorted(maps.Keys(files)) {
-		if path != but {
-			last = i + 1
-			records = append(records, record(1, last-before, "", 0, len(files[path]), literalOf(files[path]))...)
-			before = last
-		}
-	}
-	return whole(bits, raw(last, 0, deflate.Compress(nil, append(records, 0), 1<<bits, 15)))
-}
-
-// literalOf is the triples of a text: none for an empty one.
-func literalOf(s string) []byte {
-	if s == "" {
-		return nil
-	}
-	return lit(s)
-}
-
-// onebyone makes data of the base with a copy for every byte.
-func onebyone(base, data []byte) []byte {
-	var triples []byte
-	at := 0
-	for i := range data {
-		// From the end for every second byte: the cursor jumps about.
-		triples = append(triples, lit("")...)
-		from := i
-		if i%2 == 1 {
-			from = len(base) - i
-		}
-		triples = append(triples, added(from-at, []byte{data[i] - base[from]})...)
-		at = from + 1
-	}
-	return record(2, 1, "", 0, len(data), triples)
-}
-
-// ends are triples that copy what two texts have in common at both ends.
-func ends(text, base string) []byte {
-	head, tail := 0, 0
-	for text[head] == base[head] {
-		head++
-	}
-	for text[len(text)-1-tail] == base[len(base)-1-tail] {
-		tail++
-	}
-	middle := text[head : len(text)-tail]
-	return join(lit(""), piece(head, 0), lit(middle), piece(tail, len(base)-tail-head-len(middle)))
-}
-
-// stored is data as DEFLATE without compression.
-func stored(data []byte) []byte {
-	n := len(data)
-	return append([]byte{1, byte(n), byte(n >> 8), ^byte(n), ^byte(n >> 8)}, data...)
-}
-
-// farBack is DEFLATE whose first symbol is a match.
-func farBack() []byte {
-	// The fixed code, final: bits 1, 01; then length 3 (0000001) and distance 1 (00000), the end (0000000).
-	return []byte{0b011 | 0b1000000<<3&0xff, 0b10, 0, 0}
 }

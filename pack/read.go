@@ -30,6 +30,15 @@ type Record struct {
 	Copied  int // bytes of the base, as they are
 	Added   int // bytes of the base, with a difference each
 	Copies  int // pieces that the copied and added bytes are in
+	Shifts  int // of the numbers of names in the base; see names.go
+
+	names *names // nil if they stay
+}
+
+// names are what a record says about the numbers of names.
+type names struct {
+	first int // bytes of the record before the first function
+	shift shift
 }
 
 // Contents are what a pack is made of.
@@ -154,7 +163,30 @@ type parser struct {
 	made  int  // bytes of its file
 	open  bool // which goes on in the next segment
 
-	in *deflate.Reader
+	in    *deflate.Reader
+	batch cursor // numbers
+}
+
+// number reads a number of the script.
+func (p *parser) number() (int, error) { return uvarint(p) }
+
+// ReadByte returns the next byte of the numbers.
+func (p *parser) ReadByte() (byte, error) {
+	if len(p.batch.data) == 0 {
+		var head [2]byte
+		if err := p.bytes(head[:]); err != nil {
+			return 0, err
+		}
+		n := int(head[0]) | int(head[1])<<8
+		if n == 0 || n > maxBatch {
+			return 0, fault("a batch of %d bytes of numbers", n)
+		}
+		p.batch.data = make([]byte, n)
+		if err := p.bytes(p.batch.data); err != nil {
+			return 0, err
+		}
+	}
+	return p.batch.ReadByte()
 }
 
 func (p *parser) segment(in *cursor, length int) (*Segment, error) {
@@ -171,8 +203,9 @@ func (p *parser) segment(in *cursor, length int) (*Segment, error) {
 	}
 	p.in = deflate.NewReader(in.data[:length], p.window)
 	in.data = in.data[length:]
+	p.batch.data = nil
 	for {
-		tag, err := p.in.ReadByte()
+		tag, err := p.number()
 		if err != nil {
 			return nil, p.inflating(err)
 		}
@@ -184,6 +217,9 @@ func (p *parser) segment(in *cursor, length int) (*Segment, error) {
 			return nil, p.inflating(err)
 		}
 		s.Records = append(s.Records, *r)
+	}
+	if n := len(p.batch.data); n > 0 {
+		return nil, fault("%d bytes of numbers after the 0 at the end", n)
 	}
 	if _, err := p.in.ReadByte(); !errors.Is(err, io.EOF) {
 		if err == nil {
@@ -223,17 +259,18 @@ func (p *parser) inflating(err error) error {
 
 // Bits of a tag.
 const (
-	tagBase = 7
-	tagOn   = 8
+	tagBase  = 7
+	tagOn    = 8
+	tagShift = 16
 )
 
-func (p *parser) record(tag byte, s *Segment) (*Record, error) {
+func (p *parser) record(tag int, s *Segment) (*Record, error) {
 	r := &Record{Base: Base(tag & tagBase)}
 	goesOn := tag&tagOn != 0
-	if tag&^(tagBase|tagOn) != 0 || r.Base < NoBase || r.Base > NewFile {
+	if tag&^(tagBase|tagOn|tagShift) != 0 || r.Base < NoBase || r.Base > NewFile || tag&tagShift != 0 && r.Base == NoBase {
 		return nil, fault("the tag %d", tag)
 	}
-	step, err := uvarint(p.in)
+	step, err := p.number()
 	if err != nil {
 		return nil, err
 	}
@@ -261,14 +298,19 @@ func (p *parser) record(tag byte, s *Segment) (*Record, error) {
 	}
 	if !goesOn {
 		p.made = 0
-	} else if r.Start, err = uvarint(p.in); err != nil {
+	} else if r.Start, err = p.number(); err != nil {
 		return nil, err
 	}
 	if r.Start != p.made {
 		return nil, fault("file %d goes on at %d, not at %d", p.index, r.Start, p.made)
 	}
-	if r.Bytes, err = uvarint(p.in); err != nil {
+	if r.Bytes, err = p.number(); err != nil {
 		return nil, err
+	}
+	if tag&tagShift != 0 {
+		if err := p.names(r); err != nil {
+			return nil, err
+		}
 	}
 	if p.total += r.Bytes; p.total > MaxBytes {
 		return nil, fmt.Errorf("%w: it makes more than %d bytes", ErrTooLarge, MaxBytes)
@@ -290,8 +332,43 @@ func (p *parser) record(tag byte, s *Segment) (*Record, error) {
 	return r, p.end(r, !p.open)
 }
 
+// names reads what moves the numbers of names.
+func (p *parser) names(r *Record) error {
+	first, err := p.number()
+	if err != nil {
+		return err
+	}
+	r.names = &names{first: first}
+	by := byte(0)
+	for at := 0; at < maxNames; {
+		n, err := p.number()
+		if err != nil {
+			return err
+		}
+		to := at + n
+		if n == 0 {
+			to = maxNames
+		} else if to >= maxNames {
+			return fault("the name %d moves, where %d can", to, maxNames)
+		}
+		for ; at < to; at++ {
+			r.names.shift[at] = by
+		}
+		if n == 0 {
+			break
+		}
+		move, err := p.number()
+		if err != nil {
+			return err
+		}
+		by = (by + byte(move>>1^-(move&1))) & 127
+		r.Shifts++
+	}
+	return nil
+}
+
 func (p *parser) path() (string, error) {
-	n, err := uvarint(p.in)
+	n, err := p.number()
 	if err != nil {
 		return "", err
 	}
@@ -323,7 +400,7 @@ func (p *parser) triples(r *Record) error {
 	var buf [chunk]byte
 	at := 0 // in the base
 	for left := r.Bytes; left > 0; {
-		n, err := uvarint(p.in)
+		n, err := p.number()
 		if err != nil {
 			return err
 		}
@@ -344,10 +421,10 @@ func (p *parser) triples(r *Record) error {
 		if left == 0 {
 			break
 		}
-		if n, err = uvarint(p.in); err != nil {
+		if n, err = p.number(); err != nil {
 			return err
 		}
-		seek, err := uvarint(p.in)
+		seek, err := p.number()
 		if err != nil {
 			return err
 		}

@@ -42,8 +42,8 @@ var (
 	binaryPrices = []prices{
 		{literal: 6.5, piece: 14, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
 		{literal: 4, piece: 9, long: 6, stay: 2, move: 7},
-		{literal: 5, piece: 14, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 5, after: 5},
-		{literal: 6.5, piece: 10, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
+		{literal: 5, piece: 14, long: 6, stay: 2, move: 9},
+		{literal: 5.5, piece: 14, long: 6, stay: 2, move: 9, adds: true, zero: 0.1, changed: 7, after: 8},
 	}
 )
 
@@ -110,8 +110,11 @@ const mostAlignments = 12
 // again, for its memory.
 type scripter struct {
 	x      *index
+	base   []byte
 	data   []byte
-	from   int // place of data in its file
+	from   int     // place of data in its file
+	shift  *shift  // of the names in the base, nil if they stay
+	places []int16 // of names in data, as walker.place is there
 	prices *prices
 	lit    [256]float32
 
@@ -161,7 +164,7 @@ func (s *scripter) skip(i int) int {
 		return 0
 	}
 	n := 0
-	for at := i + a.shift; i+n < len(s.data) && at+n < len(s.x.base) && s.data[i+n] == s.x.base[at+n]; n++ {
+	for at := i + a.shift; i+n < len(s.data) && at+n < len(s.base) && s.data[i+n] == s.copied(at+n, i+n); n++ {
 	}
 	if n < skipFrom {
 		return 0
@@ -178,6 +181,14 @@ func (s *scripter) skip(i int) int {
 	return n
 }
 
+// copied returns what a byte of the base becomes in the data.
+func (s *scripter) copied(at, i int) byte {
+	if s.shift == nil {
+		return s.base[at]
+	}
+	return s.shift.at(int(s.places[i]), s.base[at])
+}
+
 // best returns which of the alignments is the cheapest so far.
 func (s *scripter) best() int {
 	best := 0
@@ -191,12 +202,12 @@ func (s *scripter) best() int {
 
 // step makes the byte at i, in all ways that may turn out to be the best.
 func (s *scripter) step(i int) {
-	p, base := s.prices, s.x.base
+	p, base := s.prices, s.base
 	a := &s.live[s.best()]
 	best, bestShift, bestRun := a.least, a.shift, a.run[a.way]
 
 	// Other alignments that could go on from here, unless this one goes on well.
-	if at := i + bestShift; at < 0 || at >= len(base) || common(base[at:], s.data[i:]) < 24 {
+	if at := i + bestShift; at < 0 || at >= len(base) || common(s.x.base[at:], s.data[i:]) < 24 {
 		near := at
 		if i == 0 {
 			near = s.from
@@ -238,7 +249,8 @@ func (s *scripter) step(i int) {
 				start, from = other, bestRun
 			}
 			start += within
-			if base[at] == s.data[i] {
+			same := s.copied(at, i) == s.data[i]
+			if same {
 				next.cost[copies], next.run[copies] = a.cost[copies], a.run[copies]
 				if next.cost[copies] < infinite && i-int(s.runs[a.run[copies]].from) == 64 {
 					next.cost[copies] += p.long
@@ -249,7 +261,7 @@ func (s *scripter) step(i int) {
 			}
 			if p.adds {
 				diff := p.zero
-				next.zero = base[at] == s.data[i]
+				next.zero = same
 				if !next.zero {
 					diff = p.changed
 					if a.zero {
@@ -318,28 +330,31 @@ func (s *scripter) begin(before int32, i, shift, way int) int32 {
 	return int32(len(s.runs) - 1)
 }
 
-// scripts returns a function that returns the triples that make data of a source, in one of
-// several ways, and how many ways there are. at is the place of data in its file, near which
-// its pieces are expected.
-func scripts(data []byte, from *source, at int) (script func(k int) []byte, ways int) {
+// scripts returns a function that returns the triples that make a part of a source, in one of
+// several ways, and how many ways there are.
+func scripts(p *part, from *source) (script func(k int) []item, ways int) {
+	data := p.data()
 	if len(data) == 0 {
-		return func(int) []byte { return nil }, 1
+		return func(int) []item { return nil }, 1
 	}
 	if from.base == NoBase {
-		return func(int) []byte { return appendLiteral(nil, data) }, 1
+		return func(int) []item { return []item{{len(data), data}} }, 1
 	}
-	s := &scripter{x: from.index(), data: data, from: at, found: make([][]match, len(data))}
+	s := &scripter{
+		x: from.index(), base: from.data, data: data, from: p.start, shift: from.shift, places: p.places(),
+		found: make([][]match, len(data)),
+	}
 	bits := byteBits(data)
 	guesses := textPrices
 	if bytes.IndexByte(data, 0) >= 0 {
 		guesses = binaryPrices
 	}
-	return func(k int) []byte {
+	return func(k int) []item {
 		s.prices = &guesses[k]
 		for b := range s.lit {
 			s.lit[b] = s.prices.literal * bits[b]
 		}
-		return triples(s.parse(), data, from.data)
+		return s.triples(s.parse())
 	}, len(guesses)
 }
 
@@ -365,50 +380,38 @@ func byteBits(data []byte) (bits [256]float32) {
 }
 
 // triples writes a script.
-func triples(script []run, data, base []byte) []byte {
-	var out []byte
+func (s *scripter) triples(script []run) []item {
+	var out []item
 	var literal []byte
 	cursor := 0
 	for k, r := range script {
-		from, to := int(r.from), len(data)
+		from, to := int(r.from), len(s.data)
 		if k+1 < len(script) {
 			to = int(script[k+1].from)
 		}
 		if r.way == writes {
-			literal = data[from:to]
+			literal = s.data[from:to]
 			continue
 		}
 		if from == to {
 			continue
 		}
-		out = appendLiteral(out, literal)
+		out = append(out, item{len(literal), literal})
 		cursor += len(literal)
 		literal = nil
 		at := from + int(r.shift)
-		out = appendCopy(out, to-from, at-cursor, r.way == adds)
+		var differences []byte
 		if r.way == adds {
-			for j := from; j < to; j++ {
-				out = append(out, data[j]-base[j+int(r.shift)])
+			differences = make([]byte, to-from)
+			for j := range differences {
+				differences[j] = s.data[from+j] - s.copied(at+j, from+j)
 			}
 		}
+		out = appendCopy(out, to-from, at-cursor, differences)
 		cursor = at + to - from
 	}
 	if len(literal) > 0 {
-		out = appendLiteral(out, literal)
+		out = append(out, item{len(literal), literal})
 	}
 	return out
-}
-
-func appendLiteral(out, literal []byte) []byte {
-	return append(appendNumber(out, len(literal)), literal...)
-}
-
-// appendCopy appends a copy of n bytes, after a move of the cursor. Where adds is
-// set, the differences have to follow.
-func appendCopy(out []byte, n, seek int, adds bool) []byte {
-	n <<= 1
-	if adds {
-		n |= 1
-	}
-	return appendNumber(appendNumber(out, n), seek<<1^seek>>63)
 }

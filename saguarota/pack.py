@@ -2,7 +2,7 @@
 
 docs/PACKS.md has the format and the reasons for it. A pack is not trusted: every number in it
 is bounded before anything is done on its behalf, and whether a file came out right is for that
-file's hash to say, later. It takes the window and about 1 kB of heap.
+file's hash to say, later. It takes the window and about 3 kB of heap.
 """
 
 import gc
@@ -10,17 +10,84 @@ from deflate import RAW, DeflateIO
 from micropython import const
 
 _PIECE = const(128)
+_BATCH = const(1024)
+_NAMES = const(512)
 _MAX = const(0x3FFFFFFF)  # a small integer on every board
 _GOES_ON = const(8)
+_SHIFT = const(16)
 
 # What is charged for a segment and for a record besides the bytes that it makes, so that those of
-# no bytes come to an end, too. A file takes as much of the flash, and a segment makes 16 kB.
+# no bytes come to an end, too. A file takes as much of the flash, and a segment makes 16 kB or more.
 _SEGMENT = const(1024)
 _RECORD = const(32)
 
 
 class PackError(ValueError):
     pass
+
+
+def walk(first):
+    """Walks through the functions of a compiled module: sent each byte, it yields what the next one is.
+
+    first: bytes before the first function. Yields -1, or what to add to a byte below 128 to have the number
+    of a name (the layout: py/bc.h and py/bc0.h of MicroPython). It goes on whatever it is sent.
+    """
+    while first:
+        first -= 1
+        yield -1
+    while True:
+        n = 0
+        c = 128
+        while c > 127:
+            c = yield -1
+            n = (n << 7 | c & 127) & 0xFFFFFF
+        children = n & 4
+        n >>= 3
+        # The signature: how many arguments have names.
+        c = yield -1
+        names = 1 + (c & 3)
+        i = 0
+        while c > 127 and i < 4:
+            c = yield -1
+            names += ((c & 4) << i) + ((c & 8) >> 3 << i)
+            i += 1
+        n -= 1 + i
+        # How long the rest of the prelude is: names, lines, cells.
+        info = i = 0
+        c = 128
+        while c > 127 and i < 4:
+            c = yield -1
+            info += ((c & 126) >> 1 << 6 * i) + ((c & 1) << i)
+            i += 1
+        n -= i + info
+        while names:
+            names -= 1
+            c = yield 0
+            info -= 1
+            while c > 127:
+                c = yield (c & 3) << 7
+                info -= 1
+        while info > 0:
+            info -= 1
+            yield -1
+        while n > 0:
+            code = yield -1
+            n -= 1
+            i = 0x3A4 >> (code >> 4 << 1) & 3  # its operand: 0 none, 1 a name, 2 a number, 3 a jump
+            if i:
+                c = yield 0 if i == 1 else -1
+                n -= 1
+                while c > 127:
+                    c = yield (c & 3) << 7 if i == 1 else -1
+                    n -= 1
+                    if i == 3:
+                        break
+            if not code & 0x9E:
+                yield -1
+                n -= 1
+        c = 128 if children else 0
+        while c > 127:
+            c = yield -1
 
 
 class Unpacker:
@@ -41,7 +108,11 @@ class Unpacker:
         self._in = f  # or what inflates a segment of it
         self._target = target
         self._most = most
-        self._one = bytearray(1)
+        # next, end and map are names that every interpreter has: others would cost heap.
+        self._numbers = bytearray(_BATCH)
+        self.next = 0  # of these bytes
+        self.end = 0
+        self.map = None  # by how much the number of each name moves
         self._buf = bytearray(_PIECE)
         self._diff = bytearray(_PIECE)
         self._index = -1
@@ -70,6 +141,7 @@ class Unpacker:
                 yield from self._segment(last)
                 # Nothing else refers to it: two windows at once would be too much.
                 self._in = f
+                self.end = self.next
                 gc.collect()
             f.seek(at + length)
 
@@ -91,13 +163,25 @@ class Unpacker:
             raise PackError("too long")
 
     def _uv(self):
-        # An unsigned number in LEB128.
-        one = self._one
+        # An unsigned number in LEB128. In a segment there are batches of them, outside of it one byte is
+        # read at a time.
+        numbers = self._numbers
         n = shift = 0
         while shift < 35:
-            self._read(one, 1)
-            n |= (one[0] & 127) << shift
-            if one[0] < 128:
+            if self.next == self.end:
+                c = 1
+                if self._in is not self._f:
+                    self._read(numbers, 2)
+                    c = numbers[0] | numbers[1] << 8
+                    if not 0 < c <= _BATCH:
+                        raise PackError("bad batch")
+                self._read(numbers, c)
+                self.next = 0
+                self.end = c
+            c = numbers[self.next]
+            self.next += 1
+            n |= (c & 127) << shift
+            if c < 128:
                 if n > _MAX:
                     break
                 return n
@@ -107,15 +191,15 @@ class Unpacker:
     def _segment(self, last):
         first = True
         while True:
-            self._read(self._one, 1)
-            kind = self._one[0]
+            kind = self._uv()
             if not kind:
                 break
             goes_on = kind & _GOES_ON
-            kind -= goes_on
+            shifted = kind & _SHIFT
+            kind -= goes_on + shifted
             step = self._uv()
             self._index += step
-            if kind > 4 or not kind or (goes_on and not first):
+            if not (shifted > 0) < kind <= 4 or (goes_on and not first):
                 raise PackError("unknown record")
             if bool(goes_on) == bool(step) or self._index > last:
                 raise PackError("files out of order")
@@ -126,8 +210,26 @@ class Unpacker:
             self._spend(size + _RECORD)
             if goes_on and not start:
                 raise PackError("too long")
+            places = None
+            if shifted:
+                # By how much the number of each name moves: for each change of it, how far on it is.
+                places = walk(min(self._uv(), size))
+                if not self.map:
+                    self.map = bytearray(_NAMES)
+                at = by = 0
+                while at < _NAMES:
+                    n = self._uv()
+                    if at + n >= _NAMES:
+                        raise PackError("unknown name")
+                    end = at + n if n else _NAMES
+                    while at < end:
+                        self.map[at] = by
+                        at += 1
+                    if n:
+                        n = self._uv()
+                        by = (by + (n >> 1 ^ -(n & 1))) & 127
             yield 0
-            yield from self._record(kind, path, start, size)
+            yield from self._record(kind, path, start, size, places)
         if self._index != last:
             raise PackError("files out of order")
 
@@ -146,13 +248,72 @@ class Unpacker:
                 raise PackError("bad path")
         return path
 
-    def _record(self, kind, path, start, size):
+    def _record(self, kind, path, start, size, walk):
+        # Literals and copies in turn. Where nothing is to be written all is read nevertheless: what follows
+        # depends on it.
+        left = size
+        buf = self._buf
+        diff = self._diff
+        mv = memoryview(buf)
         base = None
+        whole = True  # the base was there for all copies
+        at = 0  # where in the base
+        place = next(walk) if walk else -1
         out = self._target.begin(self._index, start, size)
         try:
             if out and kind > 1:
                 base = self._target.base(self._index, kind, path)
-            whole = yield from self._make(out, base, size)
+            while left:
+                n = self._uv()
+                if n > left:
+                    raise PackError("too long")
+                left -= n
+                at += n
+                while n:
+                    k = min(n, _PIECE)
+                    self._read(buf, k)
+                    if out:
+                        out.write(mv[:k])
+                        if walk:
+                            for i in range(k):
+                                place = walk.send(buf[i])
+                    n -= k
+                    yield 0
+                if not left:
+                    break
+                n = self._uv()
+                add = n & 1
+                n >>= 1
+                if not 0 < n <= left:
+                    raise PackError("bad copy")
+                left -= n
+                seek = self._uv()
+                at += (seek >> 1) ^ -(seek & 1)
+                copying = base and 0 <= at <= _MAX
+                if copying:
+                    base.seek(at)
+                at += n
+                while n:
+                    k = min(n, _PIECE)
+                    if add:
+                        self._read(diff, k)
+                    copying = copying and base.readinto(buf, k) == k
+                    if copying:
+                        if add or walk:
+                            for i in range(k):
+                                c = buf[i]
+                                if place >= 0 and c < 128:
+                                    c = (c + self.map[place | c]) & 127
+                                if add:
+                                    c = (c + diff[i]) & 255
+                                buf[i] = c
+                                if walk:
+                                    place = walk.send(c)
+                        out.write(mv[:k])
+                    else:
+                        whole = False
+                    n -= k
+                    yield 0
         finally:
             if base:
                 base.close()
@@ -160,54 +321,3 @@ class Unpacker:
                 out.close()
         if out:
             self._target.end(self._index, whole)
-
-    def _make(self, out, base, left):
-        # Literals and copies in turn; returns whether the base was there for all copies. Where
-        # nothing is to be written all is read nevertheless: what follows depends on it.
-        buf = self._buf
-        diff = self._diff
-        mv = memoryview(buf)
-        whole = True
-        at = 0  # where in the base
-        while left:
-            n = self._uv()
-            if n > left:
-                raise PackError("too long")
-            left -= n
-            at += n
-            while n:
-                k = min(n, _PIECE)
-                self._read(buf, k)
-                if out:
-                    out.write(mv[:k])
-                n -= k
-                yield 0
-            if not left:
-                break
-            n = self._uv()
-            add = n & 1
-            n >>= 1
-            if not 0 < n <= left:
-                raise PackError("bad copy")
-            left -= n
-            seek = self._uv()
-            at += (seek >> 1) ^ -(seek & 1)
-            copying = base and 0 <= at <= _MAX
-            if copying:
-                base.seek(at)
-            at += n
-            while n:
-                k = min(n, _PIECE)
-                if add:
-                    self._read(diff, k)
-                copying = copying and base.readinto(buf, k) == k
-                if copying:
-                    if add:
-                        for i in range(k):
-                            buf[i] = (buf[i] + diff[i]) & 255
-                    out.write(mv[:k])
-                else:
-                    whole = False
-                n -= k
-                yield 0
-        return whole

@@ -87,8 +87,9 @@ def damage_bytes(data):
 
 
 # The fields of the format: numbers, and the rest.
-NUMBERS = ("length", "last", "end", "step", "path length", "start", "size", "literals", "count", "seek")
-OTHERS = ("magic", "window", "tag", "path", "text", "difference")
+NUMBERS = ("length", "last", "end", "batch", "tag", "step", "path length", "start", "size", "first", "name", "move",
+           "literals", "count", "seek")  # fmt: skip
+OTHERS = ("magic", "window", "path", "text", "difference")
 VALUES = (0, 1, 2, 127, 128, 16383, 16384, 0x3FFFFFFF, 0x40000000, 0x7FFFFFFF,
           b"\x80\x80\x80\x80\x80\x01", b"\xff\xff\xff\xff\xff", b"\x80\x00")  # fmt: skip
 PATHS = (b"../boot.py", b"/boot.py", b"a//b", b"a/", b"a\\b", b"a\0b", b"\xff\xfe", b".", b"", b"app.py",
@@ -130,23 +131,46 @@ def parse(data):
             return value
 
         z = BytesIO(DeflateIO(BytesIO(f.read(length)), RAW, data[8]).read())
+        batch = bytearray()
+
+        class Numbers:
+            def read(self, n):
+                nonlocal batch
+                if not batch:
+                    head = z.read(2)
+                    batch = z.read(head[0] | head[1] << 8)
+                    fields.append(["batch", None])
+                c = batch[:1]
+                batch = batch[1:]
+                return c
+
+        numbers = Numbers()
+
+        def number(kind):
+            n = uv(numbers)
+            return note(kind, n)
+
         while True:
-            tag = note("tag", z.read(1))[0]
+            tag = number("tag")
             if not tag:
                 break
-            note("step", uv(z))
+            number("step")
             if tag & 7 > 2:
-                note("path", z.read(note("path length", uv(z))))
+                note("path", z.read(number("path length")))
             if tag & 8:
-                note("start", uv(z))
-            left = note("size", uv(z))
+                number("start")
+            left = number("size")
+            if tag & 16:
+                number("first")
+                while number("name"):
+                    number("move")
             while left:
-                n = note("literals", uv(z))
+                n = number("literals")
                 note("text", z.read(n))
                 left -= n
                 if left:
-                    n = note("count", uv(z))
-                    note("seek", uv(z))
+                    n = number("count")
+                    number("seek")
                     if n & 1:
                         note("difference", z.read(n >> 1))
                     left -= n >> 1
@@ -158,17 +182,34 @@ def build(segments):
     for fields in segments:
         head = bytearray()
         data = bytearray()
-        length = None
+        numbers = bytearray()
+        rest = bytearray()
+        length = batch = None
+
+        def flush():
+            n = len(numbers) if batch is None else batch
+            if isinstance(n, int):
+                n = bytes((n & 255, n >> 8 & 255))
+            return n + numbers + rest
+
         for kind, value in fields:
+            raw = number(value) if isinstance(value, int) else value
             if kind == "length":
                 length = value
-                continue
-            raw = number(value) if isinstance(value, int) else value
-            if kind in ("magic", "window", "last", "end"):
+            elif kind == "batch":
+                if numbers:
+                    data += flush()
+                    numbers = bytearray()
+                    rest = bytearray()
+                batch = value
+            elif kind in ("magic", "window", "last", "end"):
                 head += raw
+            elif kind in NUMBERS:
+                numbers += raw
             else:
-                data += raw
+                rest += raw
         if fields and fields[0][0] != "magic":
+            data += flush()
             n = len(data)
             data = bytes((1, n & 255, n >> 8, ~n & 255, ~n >> 8 & 255)) + data  # DEFLATE's stored block
             head = (number(len(data)) if length is None else number(length) if isinstance(length, int) else length) + head
@@ -198,11 +239,11 @@ def damage_field(segments):
             del segments[s]
         else:
             segments.insert(s, segments[s][: i + 1])
+    elif kind == "tag" and random(2):
+        segments[s][i] = [kind, random(32)]
     elif kind in NUMBERS:
         near = (value or 0) + random(5) - 2
         segments[s][i] = [kind, max(0, near) if random(2) else VALUES[random(len(VALUES))]]
-    elif kind == "tag":
-        segments[s][i] = [kind, bytes((random(16) if random(2) else random(256),))]
     elif kind == "path":
         value = PATHS[random(len(PATHS))]
         segments[s][i - 1] = ["path length", len(value)]

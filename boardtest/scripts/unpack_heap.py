@@ -1,5 +1,6 @@
 # Unpacks a pack with next to no heap. The arguments: the pack, and the folder with the files, which
-# are named by their index in the new manifest; the old ones have an o before it. Prints how many files were
+# are named by their index in the new manifest; the old ones have an o before it. The paths are f0000 and so on,
+# in the order of the manifest. Prints how many files were
 # made, and the heap in use at most, beyond that before the decoder was made.
 import gc
 import sys
@@ -18,7 +19,9 @@ class Target:
         return open(folder + str(index), "ab" if start else "wb")
 
     def base(self, index, kind, path):
-        return open(folder + "o" + str(index), "rb")
+        if path:
+            index = int(path[1:5]) + 1
+        return open(folder + ("" if kind == 4 else "o") + str(index), "rb")
 
     def end(self, index, whole):
         global made, live
