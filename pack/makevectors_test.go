@@ -312,6 +312,36 @@ func TestMakeVectors(t *testing.T) {
 	add(vector{File: "module-parts.pack", About: "a module whose names moved, cut within a function", Old: "module-old", New: "module-new"},
 		whole(12, segment(1, cut, head, part(2, 0, cut)), segment(1, 0, part(2|8, cut, len(is)))))
 
+	// Functions of chance: signatures, sizes and operands of all lengths.
+	var functions []byte
+	for i := range 50 {
+		functions = append(functions, 0x80|byte(i%2+3), byte(i%2)<<2|0x50)
+		functions = append(functions, noise(uint64(i), 400+10*(i%2))...)
+	}
+	pairs, chance := []int{}, shift{}
+	for i := 1; i < maxNames; i++ {
+		chance[i] = byte(i/5*7) & 127
+		if by := int(int8((chance[i]-chance[i-1])<<1) >> 1); by != 0 {
+			pairs = append(pairs, i, by)
+		}
+	}
+	for i := len(pairs) - 2; i > 0; i -= 2 {
+		pairs[i] -= pairs[i-2]
+	}
+	walked := bytes.Clone(functions)
+	w := newWalker(0)
+	for i, c := range functions {
+		walked[i] = chance.at(w.place, c)
+		w.step(walked[i])
+	}
+	for name, data := range map[string][]byte{"functions-old": functions[:12_000], "functions-new": walked[:12_000]} {
+		files := map[string]string{"f.bin": string(data)}
+		releases[name], content[name] = first(tree(t, int64(len(name)), files)), files
+	}
+	text = string(releases["functions-new"].Manifest)
+	add(vector{File: "functions.pack", About: "names that move in functions of chance", Old: "functions-old", New: "functions-new"},
+		whole(12, segment(1, 0, record(1, 1, "", 0, len(text), lit(text)), record(2|16, 1, "", 0, 12_000), moves(0, pairs...), lit(""), piece(12_000, 0))))
+
 	for name, files := range content {
 		write(t, filepath.Join(vectors, name, "versions.json"), releases[name].Manifest)
 		for path, text := range files {
