@@ -112,6 +112,20 @@ func TestReport(t *testing.T) {
 	}
 	says(t, p.run(), "the server has none for this board", "next 1209600 ")
 
+	// A server that turns boards away is not asked again at once where it says when to come back.
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		l.heard()
+		l.answer = func(w http.ResponseWriter) bool {
+			w.Header().Set("Saguarota-Poll", "240")
+			w.WriteHeader(status)
+			return true
+		}
+		says(t, p.run(), "next 240 statement_fetch_failed")
+		if n := len(l.heard()); n != 1 {
+			t.Errorf("a board that is answered %d polls %d times", status, n)
+		}
+	}
+
 	// It hears nothing from a board without a device_id.
 	p.set(trusting(1, keyA), "")
 	p.site.misbehave(func(w http.ResponseWriter, r *http.Request) bool {

@@ -61,9 +61,12 @@ def _file(ota, link, code, url, limit):
 
 
 def _read(ota, c, url, limit):
-    yield from get(c, url)
+    try:
+        yield from get(c, url)
+    finally:
+        if c.extra:
+            ota.next_poll_s = c.wait and min(c.wait, _MAX_WAIT)
     if c.extra:
-        ota.next_poll_s = c.wait and min(c.wait, _MAX_WAIT)
         # Of all that was said, its id is what files are chosen by.
         c.extra = c.extra.split(";")[0] + "\r\n"
     if c.status == 304:

@@ -310,7 +310,7 @@ def again(ota, c, code, step, *args):
             return value
         except HTTPError as e:
             c.close()
-            if attempt >= ota.download_retries or final(e):
+            if attempt >= ota.download_retries or final(e) or c.wait:
                 raise OTAError(code, str(e))
         yield backoff(ota, attempt)
         attempt += 1
@@ -328,6 +328,7 @@ def get(c, url, start=0, etag=None):
     """Client.getting, where any answer but the file or the asked part of it is an error."""
     c.began = builtin("time").ticks_ms()
     c.got = 0
+    c.wait = None
     yield from c.getting(url, start, etag)
     asked = start and c.status in (206, 416)
     asked = asked or (c.status == 304 and c.extra and url[-4:] == ".sig")
