@@ -216,7 +216,11 @@ func (d *Dashboard) serve(w http.ResponseWriter, r *http.Request, route *route) 
 	ctx, cancel := context.WithCancel(httpapi.As(r.Context(), q.token))
 	defer cancel()
 	q.ctx = ctx
-	if err := route.handle(q); err != nil {
+	err := route.handle(q)
+	if route.changes() {
+		d.fragments.forget() // whoever has changed something sees it at once
+	}
+	if err != nil {
 		q.fail(err)
 	}
 }

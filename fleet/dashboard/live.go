@@ -46,6 +46,13 @@ func (f *fragments) of(key string) *fragment {
 	return f.last[key]
 }
 
+// forget has all be made anew, since something was changed.
+func (f *fragments) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = nil
+}
+
 // get returns the fragment, made by render where it is older than age.
 func (f *fragment) get(now time.Time, age time.Duration, render func() ([]byte, error)) ([]byte, error) {
 	f.mu.Lock()

@@ -232,9 +232,11 @@ func TestBoards(t *testing.T) {
 		p.has(p.post("/ui/apps/badge/boards/change", bad...), http.StatusUnprocessableEntity, "Nothing was changed")
 	}
 	// Where to go back to is one of these pages.
-	a = p.post("/ui/apps/badge/boards/change", "id", "z003", "action", "hide", "confirmed", "1", "back", "https://evil.example/")
-	if a.path != "/ui/apps/badge/boards?said=changed" {
-		t.Errorf("led to %s", a.path)
+	for _, back := range []string{"https://evil.example/", "https://evil.example/ui/apps/badge/", "//evil.example/", "/ui/tokens", "/api/v1/apps", ""} {
+		a = p.post("/ui/apps/badge/boards/change", "id", "z003", "action", "hide", "confirmed", "1", "back", back)
+		if a.path != "/ui/apps/badge/boards?said=changed" {
+			t.Errorf("%q led to %s", back, a.path)
+		}
 	}
 }
 
