@@ -11,7 +11,7 @@ RACE = $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo -race)
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build tools services lib test check gotest pytest wheel cross demo powercut bench clean
+.PHONY: help build tools services lib test check gotest pytest wheel cross demo browser powercut bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -65,6 +65,9 @@ cross: ## build for every platform, and vet what is shipped
 
 demo: tools build ## a board installs two releases, before your eyes
 	@$(GO) run ./internal/demo -program bin/saguarota
+
+browser: ## the dashboard in headless Chromium, which has to be installed
+	$(GO) test -tags browser ./fleet/dashboard
 
 powercut: tools ## updates of every kind, the power cut at every write (POWERCUT=quick: a sample, all: twice)
 	@POWERCUT=$(POWERCUT) $(GO) run ./internal/powercut

@@ -82,7 +82,7 @@ func TestInjection(t *testing.T) {
 		"a request in the body of another": {
 			"GET /ota/badge/main.py HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(len(head("/healthz"))) + "\r\n\r\n" + head("/healthz"), []int{200}},
 		"another protocol": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{400}},
-		"a tunnel":         {"CONNECT elsewhere:80 HTTP/1.1\r\nHost: elsewhere:80\r\n\r\n", []int{404}},
+		"a tunnel":         {"CONNECT elsewhere:80 HTTP/1.1\r\nHost: elsewhere:80\r\n\r\n", []int{405}},
 		"a trace":          {"TRACE /ota/badge/main.py HTTP/1.1\r\nHost: h\r\nX-Injected: yes\r\n\r\n", []int{405}},
 	} {
 		conn, err := net.Dial("tcp", l.Addr().String())
