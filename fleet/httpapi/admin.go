@@ -35,9 +35,13 @@ var _ api.StrictServerInterface = admin{}
 // handleAdmin adds the administration to mux. What a call takes is said in the
 // OpenAPI document, and read from there.
 func (s *Server) handleAdmin(mux *http.ServeMux) error {
-	scopes, err := documentScopes(api.Document)
+	calls, err := operations()
 	if err != nil {
 		return err
+	}
+	scopes := map[string]fleet.Scope{}
+	for _, c := range calls {
+		scopes[c.pattern] = c.scope
 	}
 	strict := api.NewStrictHandlerWithOptions(admin{s}, nil, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -59,28 +63,35 @@ func (s *Server) handleAdmin(mux *http.ServeMux) error {
 	return nil
 }
 
-// documentScopes returns the scope that each call takes, by the pattern that the mux
-// knows it by.
-func documentScopes(document []byte) (map[string]fleet.Scope, error) {
+// an operation is a call of the API.
+type operation struct {
+	id      string
+	pattern string // that the mux knows it by
+	scope   fleet.Scope
+}
+
+// operations returns all calls of the OpenAPI document, with the scopes that they take.
+func operations() ([]operation, error) {
 	var d struct {
 		Paths map[string]map[string]struct {
+			ID    string `json:"operationId"`
 			Scope string `json:"x-scope"`
 		} `json:"paths"`
 	}
-	if err := json.Unmarshal(document, &d); err != nil {
+	if err := json.Unmarshal(api.Document, &d); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document: %w", err)
 	}
-	scopes := map[string]fleet.Scope{}
+	var list []operation
 	for path, calls := range d.Paths {
 		for method, call := range calls {
 			scope, err := fleet.ParseScope(call.Scope)
 			if err != nil {
 				return nil, fmt.Errorf("the OpenAPI document: %s %s: %w", method, path, err)
 			}
-			scopes[strings.ToUpper(method)+" "+api.Path+path] = scope
+			list = append(list, operation{call.ID, strings.ToUpper(method) + " " + api.Path + path, scope})
 		}
 	}
-	return scopes, nil
+	return list, nil
 }
 
 // Keys of what a call's context knows.
@@ -214,20 +225,19 @@ func (s *Server) writeAdminError(w http.ResponseWriter, r *http.Request, err err
 		writeError(w, http.StatusRequestEntityTooLarge, "too long", fmt.Sprintf("the request has more than %d bytes", tooLong.Limit))
 		return
 	}
-	for _, known := range adminErrors {
-		if errors.Is(err, known.err) {
-			if known.status == http.StatusUnauthorized {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="saguarota"`)
-				s.log.Warn("a call is refused", "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", err)
-			}
-			writeError(w, known.status, known.word, err.Error())
-			return
-		}
+	status, word := ErrorStatus(err)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="saguarota"`)
+		s.log.Warn("a call is refused", "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if status != http.StatusInternalServerError {
+		writeError(w, status, word, err.Error())
+		return
 	}
 	if r.Context().Err() == nil {
 		s.log.Error("a call fails", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	writeError(w, http.StatusInternalServerError, "internal", "the server could not do it; its log says why")
+	writeError(w, status, word, "the server could not do it; its log says why")
 }
 
 func writeError(w http.ResponseWriter, status int, word, message string) {

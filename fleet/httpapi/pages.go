@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,24 +45,13 @@ func As(ctx context.Context, token *fleet.Token) context.Context {
 // OperationScopes returns the scope that each operation of the API takes, by its ID in
 // the OpenAPI document.
 func OperationScopes() (map[string]fleet.Scope, error) {
-	var d struct {
-		Paths map[string]map[string]struct {
-			ID    string `json:"operationId"`
-			Scope string `json:"x-scope"`
-		} `json:"paths"`
-	}
-	if err := json.Unmarshal(api.Document, &d); err != nil {
-		return nil, fmt.Errorf("the OpenAPI document: %w", err)
+	calls, err := operations()
+	if err != nil {
+		return nil, err
 	}
 	scopes := map[string]fleet.Scope{}
-	for path, calls := range d.Paths {
-		for method, call := range calls {
-			scope, err := fleet.ParseScope(call.Scope)
-			if err != nil {
-				return nil, fmt.Errorf("the OpenAPI document: %s %s: %w", method, path, err)
-			}
-			scopes[call.ID] = scope
-		}
+	for _, c := range calls {
+		scopes[c.id] = c.scope
 	}
 	return scopes, nil
 }
