@@ -77,8 +77,8 @@ def fetch(ota, c, link, name, room):
                 k = c.readinto(buf)
                 if not k:
                     break
-                n += k
                 f.write(mv[:k])
+                n += k
                 if n >> 13 != (n - k) >> 13 or n == total:  # 8 kB is what a power cut may cost
                     f.flush()
                     if mode == "r+b":

@@ -60,8 +60,8 @@ class _Target:
             return None
         if not self._fat:
             return open(path, "ab" if start else "wb")
-        if size != total and total < 0:
-            return None
+        if total < 0:
+            return None  # nobody knows whether it goes on
         f = open(path, "r+b" if start else "wb")
         if start:
             f.seek(start)
