@@ -116,7 +116,7 @@ def _stream(ota, link, url, staged, size, etag, buf):
         yield from get(c, url)
     mv = memoryview(buf)
     with open(staged, mode if c.status == 206 else "wb") as out:
-        n = c.start
+        link.have = n = c.start
         if mode == "r+b":
             if not n:
                 extend(out, size)
