@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,8 +23,17 @@ import (
 // a receiver is what a webhook leads to.
 type receiver struct {
 	*httptest.Server
-	got    chan received
+	got chan received
+
+	mu     sync.Mutex
 	answer func(w http.ResponseWriter, r *http.Request)
+}
+
+// answers sets how requests are answered from now on.
+func (v *receiver) answers(f func(w http.ResponseWriter, r *http.Request)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.answer = f
 }
 
 type received struct {
@@ -39,7 +50,10 @@ func newReceiver(t *testing.T) *receiver {
 			t.Errorf("%s, %v", r.Method, err)
 		}
 		v.got <- received{r.Header.Clone(), string(body)}
-		v.answer(w, r)
+		v.mu.Lock()
+		answer := v.answer
+		v.mu.Unlock()
+		answer(w, r)
 	}))
 	t.Cleanup(v.Server.Close)
 	return v
@@ -126,9 +140,9 @@ func TestWebhookIsTold(t *testing.T) {
 // What is not answered with 2xx is tried again, later and later.
 func TestWebhookIsToldAgain(t *testing.T) {
 	r, v, id, _ := hookRig(t, "release.published")
-	var status int
-	v.answer = func(w http.ResponseWriter, req *http.Request) {
-		switch status {
+	var answered atomic.Int32
+	v.answers(func(w http.ResponseWriter, req *http.Request) {
+		switch status := int(answered.Load()); status {
 		case 0:
 			panic(http.ErrAbortHandler) // no answer
 		case http.StatusFound:
@@ -136,11 +150,11 @@ func TestWebhookIsToldAgain(t *testing.T) {
 		default:
 			w.WriteHeader(status)
 		}
-	}
+	})
 	r.publish("one")
 	var first received
 	for i, s := range []int{500, 0, http.StatusFound, 404} {
-		status = s
+		answered.Store(int32(s))
 		r.tell()
 		got := <-v.got
 		if i == 0 {
@@ -165,7 +179,7 @@ func TestWebhookIsToldAgain(t *testing.T) {
 		}
 		r.clock.Add(int64(d.Due.Sub(r.now())/time.Second) + 1)
 	}
-	status = 204
+	answered.Store(http.StatusNoContent)
 	r.tell()
 	<-v.got
 	if d := r.lastDelivery(id); d.Done.IsZero() || d.Status != 204 || d.Attempts != 5 {
@@ -185,12 +199,12 @@ func TestWebhookIsToldAgain(t *testing.T) {
 func TestWebhookThatDoesNotEnd(t *testing.T) {
 	r, v, id, _ := hookRig(t)
 	release := make(chan struct{})
-	v.answer = func(_ http.ResponseWriter, req *http.Request) {
+	v.answers(func(_ http.ResponseWriter, req *http.Request) {
 		select {
 		case <-req.Context().Done():
 		case <-release:
 		}
-	}
+	})
 	r.publish("one")
 	r.must(r.server.TellWebhooks(t.Context(), 100*time.Millisecond))
 	<-v.got
@@ -198,13 +212,13 @@ func TestWebhookThatDoesNotEnd(t *testing.T) {
 		t.Errorf("without an answer: %+v", d)
 	}
 	close(release)
-	v.answer = func(w http.ResponseWriter, req *http.Request) {
+	v.answers(func(w http.ResponseWriter, req *http.Request) {
 		for {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
 				return
 			}
 		}
-	}
+	})
 	r.clock.Add(3600)
 	r.tell()
 	if d := r.lastDelivery(id); d.Done.IsZero() || d.Status != 200 {
@@ -216,7 +230,7 @@ func TestWebhookThatDoesNotEnd(t *testing.T) {
 func TestWebhooksEnd(t *testing.T) {
 	r, v, id, _ := hookRig(t)
 	release := make(chan struct{})
-	v.answer = func(http.ResponseWriter, *http.Request) { <-release }
+	v.answers(func(http.ResponseWriter, *http.Request) { <-release })
 	r.publish("one")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
