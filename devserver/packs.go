@@ -3,12 +3,12 @@ package devserver
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/cactuscon/saguarota/pack"
@@ -31,7 +31,7 @@ func (s *Server) remember(ctx context.Context, o offer) {
 
 // servePack answers with a pack, which is made if nobody asked for it before.
 func (s *Server) servePack(w *response, r *http.Request, client, path, from, to string) string {
-	data, err := s.packs.Get(r.Context(), from, to)
+	p, err := s.packs.Get(r.Context(), netip.Addr{}, from, to)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		w.fail(http.StatusNotFound, "not found: no pack, for one of the releases was not offered here")
@@ -43,15 +43,15 @@ func (s *Server) servePack(w *response, r *http.Request, client, path, from, to 
 	done := func() int64 { return rangeStart(w.Header().Get("Content-Range")) + w.bytes }
 	if r.Method == http.MethodGet {
 		w.sent = func() {
-			s.progress(Progress{remoteHost(r.RemoteAddr), boardName(r.UserAgent()), done(), int64(len(data))})
+			s.progress(Progress{remoteHost(r.RemoteAddr), boardName(r.UserAgent()), done(), int64(len(p.Data))})
 		}
 	}
-	serveContent(w, r, quoteSum(sha256.Sum256(data)), bytes.NewReader(data))
+	serveContent(w, r, quoteSum(p.Sum), bytes.NewReader(p.Data))
 	if r.Method != http.MethodGet || w.status != http.StatusOK && w.status != http.StatusPartialContent {
 		return ""
 	}
 	s.boards.fetched(client, path, w.bytes, s.config.Now())
-	return "pack " + bar(done(), int64(len(data)))
+	return "pack " + bar(done(), int64(len(p.Data)))
 }
 
 // Progress is how far a board is with the download of a pack.

@@ -127,7 +127,7 @@ func New(config Config) (*Server, error) {
 		warned: make(map[string]bool),
 	}
 	s.states = packcache.NewMemory(statesLimit)
-	s.packs = packcache.New(packsLimit, pack.Options{}, s.states.Find)
+	s.packs = packcache.New(packcache.Config{Keep: packsLimit}, s.states.Find)
 	s.keysets = make(map[string][]byte, len(config.Keysets))
 	for i, keyset := range config.Keysets {
 		s.keysets[release.KeysetName(int64(i+1))] = keyset

@@ -28,6 +28,7 @@ import (
 	"github.com/cactuscon/saguarota/fleet/dashboard"
 	"github.com/cactuscon/saguarota/fleet/httpapi"
 	"github.com/cactuscon/saguarota/fleet/sqlstore"
+	"github.com/cactuscon/saguarota/pack"
 )
 
 const fleetServeLong = `Serve releases to boards, and keep track of these.
@@ -64,6 +65,7 @@ type fleetOptions struct {
 	tls       tlsOptions
 	maxBoards int
 	maxConns  int
+	packInput int64 // megabytes
 	limits    httpapi.Limits
 	proxies   []string
 
@@ -80,6 +82,7 @@ func (o *fleetOptions) add(flags *pflag.FlagSet) {
 	o.tls.add(flags)
 	flags.IntVar(&o.maxBoards, "max-boards-in-memory", httpapi.DefaultMaxBoards, "how many boards are kept in memory; others cost a query")
 	flags.IntVar(&o.maxConns, "max-connections", httpapi.DefaultMaxConnections, "how many connections there are at once; one more waits until there is room")
+	flags.Int64Var(&o.packInput, "max-pack-input", httpapi.DefaultMaxPackInput>>20, "of how many megabytes a pack is made at most: the old release, and what is new in the other one; for more, boards fetch files")
 	const minute = "; the same number at once after a pause; 0: as many as come"
 	flags.IntVar(&o.limits.Address, "limit-address", 0, "how many requests a minute an address may make"+minute)
 	flags.IntVar(&o.limits.Board, "limit-board", 60, "how many polls a minute a board may make"+minute)
@@ -88,6 +91,9 @@ func (o *fleetOptions) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.proxies, "proxy", nil, "networks of proxies before the server, such as 10.0.0.0/8, whose X-Forwarded-For is believed")
 	flags.BoolVar(&o.webhooksLocal, "webhooks-local", false, "let webhooks lead to this machine itself, and to link-local addresses")
 }
+
+// maxPackInput is the most that makes sense: releases that are larger have no packs.
+const maxPackInput = 2 * pack.MaxBytes >> 20
 
 // complete fills in what follows from --data, and says what is missing.
 func (o *fleetOptions) complete() error {
@@ -110,6 +116,8 @@ func (o *fleetOptions) complete() error {
 		return withHint(fmt.Errorf("--max-boards-in-memory is %d", o.maxBoards), "give at least 1")
 	case o.maxConns < 1:
 		return withHint(fmt.Errorf("--max-connections is %d", o.maxConns), "give at least 1")
+	case o.packInput < 1 || o.packInput > maxPackInput:
+		return withHint(fmt.Errorf("--max-pack-input is %d", o.packInput), fmt.Sprintf("give 1 to %d megabytes", maxPackInput))
 	}
 	if err := o.tls.complete(o.data); err != nil {
 		return err
@@ -194,7 +202,7 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	server, err := httpapi.New(ctx, httpapi.Config{
 		Store: store, Blobs: blobs, Now: time.Now, Jitter: rand.Float64, Log: log, MaxBoards: o.maxBoards,
-		Limits: o.limits, Proxies: proxies, WebhooksLocal: o.webhooksLocal,
+		MaxPackInput: o.packInput << 20, MaxConnections: o.maxConns, Limits: o.limits, Proxies: proxies, WebhooksLocal: o.webhooksLocal,
 	})
 	if err != nil {
 		return err

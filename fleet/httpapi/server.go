@@ -7,6 +7,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,6 @@ import (
 	"github.com/cactuscon/saguarota/fleet"
 	"github.com/cactuscon/saguarota/fleet/blob"
 	"github.com/cactuscon/saguarota/internal/packcache"
-	"github.com/cactuscon/saguarota/pack"
 )
 
 // Config is what a Server works with.
@@ -34,6 +34,13 @@ type Config struct {
 	// MaxBoards is how many boards are kept in memory at most: 0 for
 	// DefaultMaxBoards. A board that is not costs a query.
 	MaxBoards int
+
+	// MaxPackInput is of how many bytes a pack is made at most: 0 for
+	// DefaultMaxPackInput. Of more there is none, and boards fetch files.
+	MaxPackInput int64
+	// MaxConnections is how many connections the server has at most: 0 for
+	// DefaultMaxConnections. A part of them may wait for packs.
+	MaxConnections int
 
 	Limits Limits
 	// Proxies are the addresses of proxies before the server. What they say in
@@ -78,6 +85,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.MaxBoards == 0 {
 		c.MaxBoards = DefaultMaxBoards
 	}
+	c.MaxPackInput = cmp.Or(c.MaxPackInput, DefaultMaxPackInput)
+	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultMaxConnections)
 	s := &Server{
 		store: c.Store, blobs: c.Blobs, now: c.Now, jitter: c.Jitter, log: c.Log,
 		boards:    newBoardCache(c.MaxBoards),
@@ -91,7 +100,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.metrics = newMetrics(rolloutCollector{s})
 	s.log = slog.New(countedErrors{c.Log.Handler(), s.metrics.errors})
-	s.packs = packcache.New(maxPacks, pack.Options{}, s.packed)
+	s.packs = packcache.New(packConfig(&c), s.packed)
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}

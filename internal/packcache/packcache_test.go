@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ func release(t testing.TB, version int64, files map[string]string) *pack.Release
 	}}
 }
 
+// nobody asks, and has no bounds of his own.
+var nobody netip.Addr
+
 func id(r *pack.Release) string { return pack.ID(r.Manifest) }
 
 // Many ask for one pack at once; it is made once, and all get it.
@@ -47,82 +51,70 @@ func TestOneForAll(t *testing.T) {
 	new := release(t, 2, map[string]string{"main.py": strings.Repeat("old\n", 99) + "new\n"})
 	var found atomic.Int64
 	goOn := make(chan struct{})
-	c := New(1<<20, pack.Options{}, func(_ context.Context, want string) (*pack.Release, error) {
+	c := New(Config{Keep: 1 << 20}, func(_ context.Context, want string) (*pack.Release, error) {
 		<-goOn
 		found.Add(1)
 		return map[string]*pack.Release{id(old): old, id(new): new}[want], nil
 	})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var all [][]byte
+	var all []*Pack
 	for range 20 {
 		wg.Go(func() {
-			data, err := c.Get(t.Context(), id(old), id(new))
+			p, err := c.Get(t.Context(), nobody, id(old), id(new))
 			if err != nil {
 				t.Error(err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, data)
+			all = append(all, p)
 		})
 	}
 	close(goOn)
 	wg.Wait()
-	for _, data := range all {
-		if &data[0] != &all[0][0] {
-			t.Error("not the same bytes for all")
+	for _, p := range all {
+		if p != all[0] {
+			t.Error("not the same for all")
 		}
 	}
-	if again, err := c.Get(t.Context(), id(old), id(new)); err != nil || &again[0] != &all[0][0] {
+	if all[0].Sum != sha256.Sum256(all[0].Data) {
+		t.Errorf("its SHA-256 is %x", all[0].Sum)
+	}
+	if again, err := c.Get(t.Context(), nobody, id(old), id(new)); err != nil || again != all[0] {
 		t.Errorf("afterwards: other bytes, %v", err)
 	}
 	if n := found.Load(); n != 2 {
 		t.Errorf("%d releases were looked for, want 2", n)
 	}
-	made, err := pack.Apply(t.Context(), all[0], old)
+	made, err := pack.Apply(t.Context(), all[0].Data, old)
 	if err != nil || !bytes.Equal(made.Manifest, new.Manifest) {
 		t.Errorf("the pack: %v", err)
 	}
-	if whole, err := c.Get(t.Context(), "", id(new)); err != nil {
+	if whole, err := c.Get(t.Context(), nobody, "", id(new)); err != nil {
 		t.Error(err)
-	} else if _, err := pack.Apply(t.Context(), whole, nil); err != nil {
+	} else if _, err := pack.Apply(t.Context(), whole.Data, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// Who goes away does not stop the work, and failures are forgotten.
-func TestWaitingAndFailing(t *testing.T) {
+// Failures are forgotten.
+func TestFailing(t *testing.T) {
 	new := release(t, 2, map[string]string{"main.py": "new\n"})
-	goOn := make(chan struct{})
-	fails := atomic.Bool{}
-	c := New(1<<20, pack.Options{}, func(ctx context.Context, _ string) (*pack.Release, error) {
-		<-goOn
-		if ctx.Err() != nil {
-			t.Error("the work is stopped by who waits for it")
-		}
-		if fails.Load() {
+	fails := true
+	c := New(Config{Keep: 1 << 20}, func(context.Context, string) (*pack.Release, error) {
+		if fails {
 			return nil, fmt.Errorf("a release: %w", fs.ErrNotExist)
 		}
 		return new, nil
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := c.Get(ctx, "", id(new)); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-	close(goOn)
-	if _, err := c.Get(t.Context(), "", id(new)); err != nil {
-		t.Error(err)
-	}
-	fails.Store(true)
-	if _, err := c.Get(t.Context(), "0123456789abcdef", id(new)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := c.Get(t.Context(), nobody, "0123456789abcdef", id(new)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("unknown: %v", err)
 	}
-	fails.Store(false)
-	if _, err := c.Get(t.Context(), "0123456789abcdef", id(new)); err != nil {
+	fails = false
+	if _, err := c.Get(t.Context(), nobody, "0123456789abcdef", id(new)); err != nil {
 		t.Errorf("known by now: %v", err)
 	}
-	if _, err := c.Get(t.Context(), id(new), id(new)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := c.Get(t.Context(), nobody, id(new), id(new)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("to itself: %v", err)
 	}
 }
@@ -131,22 +123,22 @@ func TestWaitingAndFailing(t *testing.T) {
 func TestCacheForgets(t *testing.T) {
 	made := 0
 	var first int
-	c := New(1<<20, pack.Options{}, func(_ context.Context, want string) (*pack.Release, error) {
+	c := New(Config{Keep: 1 << 20}, func(_ context.Context, want string) (*pack.Release, error) {
 		made++
 		return release(t, 1, map[string]string{"a.py": want}), nil
 	})
 	get := func(name string) int {
 		t.Helper()
 		before := made
-		data, err := c.Get(t.Context(), "", name)
+		p, err := c.Get(t.Context(), nobody, "", name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		first = len(data)
+		first = len(p.Data)
 		return made - before
 	}
 	get("one")
-	c.limit = int64(2*first + first/2)
+	c.config.Keep = int64(2*first + first/2)
 	get("two")
 	if get("one") != 0 {
 		t.Error("made again, though there is room")
@@ -158,7 +150,7 @@ func TestCacheForgets(t *testing.T) {
 	if get("two") != 1 {
 		t.Error("the other is still there")
 	}
-	c.limit = 1
+	c.config.Keep = 1
 	for range 2 {
 		if get("four") != 1 {
 			t.Error("a pack above the limit is kept")
