@@ -117,7 +117,7 @@ func (o *fleetOptions) complete() error {
 	case o.maxConns < 1:
 		return withHint(fmt.Errorf("--max-connections is %d", o.maxConns), "give at least 1")
 	case o.packInput < 1 || o.packInput > maxPackInput:
-		return withHint(fmt.Errorf("--max-pack-input is %d", o.packInput), fmt.Sprintf("give 1 to %d megabytes", maxPackInput))
+		return withHint(fmt.Errorf("--max-pack-input is %d", o.packInput), "give 1 to %d megabytes", maxPackInput)
 	}
 	if err := o.tls.complete(o.data); err != nil {
 		return err
