@@ -15,6 +15,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 )
 
@@ -64,12 +65,20 @@ type Store interface {
 	String() string
 }
 
-// Open returns the store at where: "s3://…", which OpenS3 explains, or a folder.
+// begin matches how a URL begins. One letter alone is a drive of Windows.
+var begin = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
+
+// Open returns the store at where: "s3://…", which OpenS3 explains, or a folder. What
+// looks like another URL is no folder's name.
 func Open(where string) (Store, error) {
-	if strings.HasPrefix(where, "s3://") {
-		return OpenS3(where)
+	scheme := strings.ToLower(begin.FindString(where))
+	switch {
+	case scheme == "":
+		return OpenFolder(where)
+	case scheme != "s3:" || !strings.HasPrefix(where[len(scheme):], "//"):
+		return nil, fmt.Errorf("open the blobs: %s… is neither a URL s3://BUCKET/PREFIX nor the name of a folder", scheme)
 	}
-	return OpenFolder(where)
+	return OpenS3(where)
 }
 
 // Get returns the content of a blob that has at most limit bytes, verified. The

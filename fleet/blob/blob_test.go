@@ -263,19 +263,41 @@ func TestSums(t *testing.T) {
 	}
 }
 
+// What is mistyped is not taken for a folder, and no message has a key.
 func TestOpenErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
 	for where, want := range map[string]string{
-		"s3://":                                   "not a URL s3://BUCKET/PREFIX",
-		"s3://key:secret@bucket":                  "set AWS_ACCESS_KEY_ID",
-		"s3://key:secret@bu%zzcket":               "not a URL s3://BUCKET/PREFIX",
-		"s3://bucket?endpoint=nope":               "the endpoint is not a URL",
-		"s3://bucket?endpoint=ftp://nope":         "the endpoint is not a URL",
-		"s3://bucket?endpoint=https://nope/path":  "the endpoint is not a URL",
-		"s3://bucket?endpont=https://example.org": `no option "endpont"`,
-		filepath.Join(t.TempDir(), "\x00"):        "open the blobs",
+		"s3://":                                           "not a URL s3://BUCKET/PREFIX",
+		"s3:/bucket":                                      "neither a URL s3://BUCKET/PREFIX nor the name of a folder",
+		"s3:key:secret@bucket":                            "neither a URL s3://BUCKET/PREFIX nor the name of a folder",
+		"S3:/bucket":                                      "neither a URL s3://BUCKET/PREFIX nor the name of a folder",
+		"gs://key:secret@bucket":                          "neither a URL s3://BUCKET/PREFIX nor the name of a folder",
+		"https://key:secret@bucket":                       "neither a URL s3://BUCKET/PREFIX nor the name of a folder",
+		"s3://key:secret@bucket":                          "set AWS_ACCESS_KEY_ID",
+		"S3://key:secret@bucket":                          "set AWS_ACCESS_KEY_ID",
+		"s3://key:secret@bu%zzcket":                       "not a URL s3://BUCKET/PREFIX",
+		"s3://bucket?endpoint=nope":                       "the endpoint is not a URL",
+		"s3://bucket?endpoint=ftp://nope":                 "the endpoint is not a URL",
+		"s3://bucket?endpoint=https://nope/path":          "the endpoint is not a URL",
+		"s3://bucket?endpoint=http://user:secret@host":    "the endpoint is not a URL",
+		"s3://bucket?endpoint=http%3A%2F%2Fu:secret@host": "the endpoint is not a URL",
+		"s3://bucket?endpoint=http://u:secret%zz@host":    "not a URL s3://BUCKET/PREFIX?endpoint=URL",
+		"s3://bucket?endpoint=http://u:x#secret@host":     "not a URL s3://BUCKET/PREFIX",
+		"s3://bucket?endpoint=http://host?token=secret":   "the endpoint is not a URL",
+		"s3:///bucket?endpoint=http://u:secret@host":      "not a URL s3://BUCKET/PREFIX",
+		"s3://bucket?endpont=https://u:secret@host":       `no option "endpont"`,
+		filepath.Join(t.TempDir(), "\x00"):                "open the blobs",
 	} {
 		if s, err := blob.Open(where); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v, %v; want %q", where, s, err, want)
 		}
+	}
+	left, err := os.ReadDir(".")
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	s, err := blob.Open("S3://bucket/a?region=x&endpoint=https://example.org")
+	if err != nil || s.String() != "s3://bucket/a?endpoint=https://example.org&region=x" {
+		t.Errorf("%v, %v", s, err)
 	}
 }

@@ -55,10 +55,14 @@ func openS3(where string) (*S3, error) {
 	if u.User != nil {
 		return nil, errors.New("the key is not part of the URL; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
-	if u.Scheme != "s3" || u.Host == "" {
+	where = shown(u)
+	if u.Scheme != "s3" || u.Host == "" || u.Fragment != "" {
 		return nil, fmt.Errorf("%q is not a URL s3://BUCKET/PREFIX", where)
 	}
-	query := u.Query()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a URL s3://BUCKET/PREFIX?endpoint=URL", where)
+	}
 	for key := range query {
 		if key != "endpoint" && key != "region" {
 			return nil, fmt.Errorf("%s: there is no option %q; there are endpoint and region", where, key)
@@ -68,7 +72,7 @@ func openS3(where string) (*S3, error) {
 	if query.Get("endpoint") == "" {
 		endpoint, err = url.Parse("https://s3.amazonaws.com")
 	}
-	if err != nil || endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Host == "" || endpoint.User != nil || strings.Trim(endpoint.Path, "/") != "" {
+	if err != nil || endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Host == "" || endpoint.User != nil || endpoint.RawQuery != "" || strings.Trim(endpoint.Path, "/") != "" {
 		return nil, fmt.Errorf("%s: the endpoint is not a URL https://HOST:PORT", where)
 	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
@@ -82,6 +86,30 @@ func openS3(where string) (*S3, error) {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	return &S3{client, u.Host, strings.Trim(u.Path, "/"), where}, nil
+}
+
+// shown returns what messages show of the URL: without anything that may be a key, also
+// where it is not as it should be.
+func shown(u *url.URL) string {
+	s := u.Scheme + "://" + u.Host + u.EscapedPath()
+	query := u.Query()
+	var parts []string
+	for _, name := range []string{"endpoint", "region"} {
+		if !query.Has(name) {
+			continue
+		}
+		value := query.Get(name)
+		if e, err := url.Parse(value); name == "endpoint" && (err != nil || e.Host == "" || e.User != nil) {
+			value = "…"
+		} else if name == "endpoint" {
+			value = (&url.URL{Scheme: e.Scheme, Host: e.Host, Path: e.Path}).String()
+		}
+		parts = append(parts, name+"="+value)
+	}
+	if len(parts) > 0 {
+		s += "?" + strings.Join(parts, "&")
+	}
+	return s
 }
 
 // String implements Store.

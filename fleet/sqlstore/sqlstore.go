@@ -67,8 +67,12 @@ var (
 
 // Open opens the database at where: "postgres://USER:PASSWORD@HOST/NAME", or the
 // path of an SQLite file, which is made where there is none. It brings the schema
-// up to date; any number of servers may do so at once.
+// up to date; any number of servers may do so at once. Errors show no password; what
+// is neither of the two is ErrWhere.
 func Open(ctx context.Context, where string) (*Store, error) {
+	if err := CheckWhere(where); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
 	s := &Store{checkIns: make(chan *checkIn), closed: make(chan struct{})}
 	s.seen.notes = map[fleet.BoardKey]note{}
 	open := s.openSQLite
@@ -76,7 +80,7 @@ func Open(ctx context.Context, where string) (*Store, error) {
 		open = s.openPostgres
 	}
 	if err := open(ctx, where); err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", Redacted(where), err)
+		return nil, fmt.Errorf("open the database %s: %w", Redacted(where), redactedError(err, where))
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -84,23 +88,6 @@ func Open(ctx context.Context, where string) (*Store, error) {
 	s.stopped.Go(func() { s.writeSeen(background) })
 	s.close = sync.OnceValue(s.closeAll)
 	return s, nil
-}
-
-// IsPostgres reports whether where is the URL of a PostgreSQL database.
-func IsPostgres(where string) bool {
-	scheme, _, ok := strings.Cut(where, "://")
-	return ok && (scheme == "postgres" || scheme == "postgresql")
-}
-
-// Redacted returns where without a password, for messages.
-func Redacted(where string) string {
-	if u, err := url.Parse(where); err == nil && IsPostgres(where) {
-		return u.Redacted()
-	}
-	if IsPostgres(where) {
-		return "postgres://…" // what cannot be parsed may hold a password anywhere
-	}
-	return where
 }
 
 func (s *Store) openSQLite(ctx context.Context, path string) error {
@@ -151,6 +138,8 @@ func (s *Store) migrateSQLite(ctx context.Context, path string, dsn func(string)
 
 func (s *Store) openPostgres(ctx context.Context, where string) (err error) {
 	s.d = postgresDialect
+	scheme, rest, _ := strings.Cut(where, "://")
+	where = strings.ToLower(scheme) + "://" + rest // the driver knows no other
 	if s.write, err = sql.Open("pgx", where); err != nil {
 		return err
 	}
