@@ -172,7 +172,7 @@ func TestPackWithoutEnd(t *testing.T) {
 			p.publish(200, two)
 			name := p.site.pack(old, release1, two)
 			m := p.site.manifest
-			data := append([]byte("otapack\x01\x0c"), segment(0, 0, 1, 1, len(m), len(m), string(m))...)
+			data := append([]byte("otapack\x01\x0c"), segment(0, 0, 1, 1, len(m), len(m)<<2, string(m))...)
 			p.site.files[name] = string(slices.Concat(data, tt.rest, []byte{0}))
 			says(t, p.bootTo(rehearse.Reset).Output, "event pack_failed error=too long", "event update_applied")
 			says(t, p.bootTo(rehearse.AtREPL).Output, "app two", "confirmed True")

@@ -111,7 +111,7 @@ func TestPackFallback(t *testing.T) {
 		{"none", "event pack_failed error=", func(r *rig, pack string) { delete(r.site.files, pack) }},
 		{"empty", "pack_failed error=not a pack", func(r *rig, pack string) { r.site.files[pack] = "" }},
 		{"a page", "pack_failed error=not a pack", func(r *rig, pack string) { r.site.files[pack] = "<html>log in first</html>" }},
-		{"cut", "pack_failed error=cut short", func(r *rig, pack string) {
+		{"cut", "pack_failed error=bad data", func(r *rig, pack string) {
 			r.site.files[pack] = r.site.files[pack][:len(r.site.files[pack])/2]
 		}},
 		{"damaged", "pack_failed error=", func(r *rig, pack string) {
@@ -353,9 +353,9 @@ func TestPackReadsNoSecrets(t *testing.T) {
 			m := r.site.publish(200, two)
 			index := slices.IndexFunc(m.Files, func(f manifest.File) bool { return f.Path == "guess.py" }) + 1
 			size := len(r.site.manifest)
-			whole := []any{1, 1, size, size, string(r.site.manifest)}
+			whole := []any{1, 1, size, size << 2, string(r.site.manifest)}
 			file := func(base string) []any {
-				return []any{kind, index, len(base), base, len(secret), 0, len(secret) << 1, 0}
+				return []any{kind, index, len(base), base, len(secret), 0, len(secret)}
 			}
 			name := pack.Name(old, r.site.manifest)
 			r.write("secrets.py", secret)

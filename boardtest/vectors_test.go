@@ -19,10 +19,12 @@ import (
 // import, and returns what it printed, line by line.
 func runWithLibrary(t *testing.T, heap, stdin, script string, args ...string) []string {
 	t.Helper()
-	in, err := micropython.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	return run(t, libraryFolder(t), heap, stdin, script, args...)
+}
+
+// libraryFolder returns a folder with the compiled library, as the package saguarota.
+func libraryFolder(t *testing.T) string {
+	t.Helper()
 	l, err := readLibrary()
 	if err != nil {
 		t.Fatal(err)
@@ -31,8 +33,18 @@ func runWithLibrary(t *testing.T, heap, stdin, script string, args ...string) []
 	if err := os.CopyFS(filepath.Join(dir, "saguarota"), l.mpy); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// run runs a script that imports from a folder, and returns the lines of what it prints.
+func run(t *testing.T, folder, heap, stdin, script string, args ...string) []string {
+	t.Helper()
+	in, err := micropython.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := in.Command(t.Context(), heap, append([]string{filepath.Join("scripts", script)}, args...)...)
-	cmd.Env = append(cmd.Env, "MICROPYPATH="+dir+":.frozen")
+	cmd.Env = append(cmd.Env, "MICROPYPATH="+folder+":.frozen")
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -260,21 +260,18 @@ func (e *encoder) findSources(jobs []*job) error {
 	})
 }
 
-// Sizes of what a segment makes. A board that is interrupted makes a segment
-// again, so it should be short; but each has codes of its own, and forgets what was
-// before. So it is longer where little has to be sent for it.
+// Sizes of a segment. A board that is interrupted makes a segment again, so it should
+// be short; but each has codes of its own, and forgets what was before.
 const (
-	segmentBytes = 16 << 10 // that it makes
-	segmentSent  = 4 << 10  // that are sent for it
-	longestBytes = 64 << 10 // that it makes, however little is sent
-	longestPart  = 32 << 10
+	segmentSent  = 16 << 10 // that are sent for it
+	segmentBytes = 64 << 10 // that it makes
 )
 
 // parts splits long files.
 func parts(jobs []*job) []*part {
 	var parts []*part
 	for _, j := range jobs {
-		n := max(1, (len(j.data)+longestPart-1)/longestPart)
+		n := max(1, (len(j.data)+segmentBytes-1)/segmentBytes)
 		for i := range n {
 			from, to := len(j.data)*i/n, len(j.data)*(i+1)/n
 			parts = append(parts, &part{job: j, start: from, size: to - from})
@@ -294,7 +291,7 @@ func groups(parts []*part) []group {
 	for i, p := range parts {
 		g = append(g, p)
 		size, sent = size+p.size, sent+p.way.bits/8
-		if !p.complete() || size >= segmentBytes && sent >= segmentSent || i+1 < len(parts) && size+parts[i+1].size > longestBytes {
+		if !p.complete() || sent >= segmentSent || i+1 < len(parts) && size+parts[i+1].size > segmentBytes {
 			groups = append(groups, g)
 			g, size, sent = nil, 0, 0
 		}

@@ -292,11 +292,11 @@ func TestLongFile(t *testing.T) {
 		for _, r := range s.Records {
 			size += r.Bytes
 		}
-		if size > longestBytes {
+		if size > segmentBytes {
 			t.Errorf("a segment makes %d bytes", size)
 		}
 	}
-	if n := len(b) / longestBytes; len(contents.Segments) < n {
+	if n := len(b) / segmentBytes; len(contents.Segments) < n {
 		t.Errorf("%d segments for %d bytes", len(contents.Segments), len(b))
 	}
 }

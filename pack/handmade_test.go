@@ -16,28 +16,48 @@ import (
 
 func number(n int) []item { return []item{{number: n}} }
 
-func join(parts ...[]item) []item { return slices.Concat(parts...) }
+// join puts items one behind the other. A piece tells the literal bytes before it what it has.
+func join(parts ...[]item) []item {
+	var out []item
+	for _, part := range parts {
+		if len(part) > 0 && part[0].number < 0 {
+			out[len(out)-1].number |= -part[0].number
+			part = part[1:]
+		}
+		out = append(out, part...)
+	}
+	return out
+}
 
-func lit(s string) []item { return []item{{len(s), []byte(s)}} }
+func lit(s string) []item { return []item{literal([]byte(s))} }
 
-// piece is a copy of n bytes after a move of the cursor.
-func piece(n, seek int) []item { return appendCopy(nil, n, seek, nil) }
+// piece is a copy of n bytes after a move of the cursor. It goes to join.
+func piece(n, seek int) []item { return behind(n, seek, nil) }
 
-// added is a copy with differences.
+// added is a copy with differences. It goes to join.
 func added(seek int, differences []byte) []item {
-	return appendCopy(nil, len(differences), seek, append([]byte{}, differences...))
+	return behind(len(differences), seek, append([]byte{}, differences...))
+}
+
+func behind(n, seek int, differences []byte) []item {
+	out := appendCopy([]item{{}}, n, seek, differences)
+	out[0].number = -out[0].number
+	if out[0].number == 0 {
+		return out[1:]
+	}
+	return out
 }
 
 // record is a record; path and start are left out where they are empty and 0.
 func record(tag, step int, path string, start, n int, triples ...[]item) []item {
 	out := join(number(tag), number(step))
 	if path != "" {
-		out = append(out, lit(path)...)
+		out = append(out, item{len(path), []byte(path)})
 	}
 	if start > 0 {
 		out = append(out, number(start)...)
 	}
-	return append(append(out, number(n)...), join(triples...)...)
+	return join(append([][]item{out, number(n)}, triples...)...)
 }
 
 // moves says by how much the numbers of names move: first, and then how far on and by how much.
@@ -130,12 +150,12 @@ func onebyone(base, data []byte) []item {
 	at := 0
 	for i := range data {
 		// From the end for every second byte: the cursor jumps about.
-		triples = append(triples, lit("")...)
+		triples = join(triples, lit(""))
 		from := i
 		if i%2 == 1 {
 			from = len(base) - i
 		}
-		triples = append(triples, added(from-at, []byte{data[i] - base[from]})...)
+		triples = join(triples, added(from-at, []byte{data[i] - base[from]}))
 		at = from + 1
 	}
 	return record(2, 1, "", 0, len(data), triples)

@@ -249,7 +249,7 @@ func TestMakeVectors(t *testing.T) {
 	bad("base-unmade.pack", "format", "a file that is made of one that was not made", whole(12, segment(8, 0, all[0], join(b[:1], number(2), b[2:]), big, empty, moved, twin, uses)))
 	add(vector{File: "base-nothing.pack", About: "an old release is needed, and there is none", Error: "base"}, good)
 	for name, path := range map[string]string{"absolute": "/a.py", "up": "../a.py", "dot": "./a.py", "slashes": "sub//c.py", "backslash": `sub\c.py`, "utf8": "a\xff.py", "zero": "a.py\x00"} {
-		bad("path-"+name+".pack", "format", "a path that must never be opened", with(5, record(3, 1, path, 0, len(newFiles["moved.py"]), lit(newFiles["moved.py"]))))
+		bad("path-"+name+".pack", "format", "a path that must never be opened", with(5, record(3, 1, path, 0, len(newFiles["moved.py"]), lit(""), piece(6, 0), lit(newFiles["moved.py"][6:]))))
 	}
 	bad("path-empty.pack", "format", "an empty path", with(5, join(number(3), number(1), number(0), number(len(newFiles["moved.py"])), lit(newFiles["moved.py"]))))
 	bad("path-256.pack", "format", "a path of 256 bytes", with(5, record(3, 1, strings.Repeat("a", 256), 0, len(newFiles["moved.py"]), lit(newFiles["moved.py"]))))
@@ -268,6 +268,7 @@ func TestMakeVectors(t *testing.T) {
 	// The triple.
 	bad("literal-more.pack", "format", "more literal bytes than the file lacks", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, 0), lit("y = 2\n\n"))))
 	bad("literal-huge.pack", "format", "2^31-1 literal bytes", with(7, record(4, 1, "same.py", 0, 12, []item{{1<<31 - 1, []byte("y")}})))
+	strict("piece-none.pack", "literal bytes that complete the file, and say that a piece comes", with(7, record(4, 1, "same.py", 0, 12, []item{{12<<pieceBits | pieceAdds, []byte(newFiles["uses.py"])}})))
 	bad("piece-0.pack", "format", "a piece of 0 bytes", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(0, 0), lit("x = 1\ny = 2\n"))))
 	bad("piece-0-add.pack", "format", "a piece of 0 bytes with differences", with(7, record(4, 1, "same.py", 0, 12, lit(""), added(0, nil), lit("x = 1\ny = 2\n"))))
 	bad("piece-more.pack", "format", "a piece longer than what the file lacks", with(1, record(2, 1, "", 0, len(newFiles["a.py"]), lit(newFiles["a.py"][:50]), piece(60, -50))))

@@ -108,17 +108,24 @@ func FuzzModule(f *testing.F) {
 					a.walk, a.move = newWalker(p.first()), s.shift
 				}
 				at := 0
-				for i, body := 0, script(k); i < len(body); i += 3 {
-					_ = a.literal(body[i].bytes)
-					if at += body[i].number; i+1 == len(body) {
+				for body := script(k); len(body) > 0; {
+					how := body[0].number
+					_ = a.literal(body[0].bytes)
+					at += how >> pieceBits
+					if body = body[1:]; len(body) == 0 {
 						break
 					}
-					seek := body[i+2].number
-					at += seek>>1 ^ -(seek & 1)
-					if err := a.copied(at, body[i+1].number>>1, body[i+2].bytes); err != nil {
+					n := body[0].number
+					if how&pieceMoves != 0 {
+						body = body[1:]
+						seek := body[0].number
+						at += seek>>1 ^ -(seek & 1)
+					}
+					if err := a.copied(at, n, body[0].bytes); err != nil {
 						t.Fatal(err)
 					}
-					at += body[i+1].number >> 1
+					at += n
+					body = body[1:]
 				}
 				if !bytes.Equal(a.file, is[cut:]) {
 					t.Fatalf("way %d from byte %d: %q of %q, want %q", k, cut, a.file, was, is[cut:])

@@ -332,6 +332,13 @@ func (p *parser) record(tag int, s *Segment) (*Record, error) {
 	return r, p.end(r, !p.open)
 }
 
+// Bits of the number of literal bytes: what the piece behind them has.
+const (
+	pieceAdds  = 1 // differences
+	pieceMoves = 2 // a move of the cursor
+	pieceBits  = 2
+)
+
 // names reads what moves the numbers of names.
 func (p *parser) names(r *Record) error {
 	first, err := p.number()
@@ -404,6 +411,8 @@ func (p *parser) triples(r *Record) error {
 		if err != nil {
 			return err
 		}
+		adds, moves := n&pieceAdds != 0, n&pieceMoves != 0
+		n >>= pieceBits
 		if n > left {
 			return fault("%d literal bytes, and file %d lacks %d", n, p.index, left)
 		}
@@ -419,18 +428,21 @@ func (p *parser) triples(r *Record) error {
 			n -= len(part)
 		}
 		if left == 0 {
+			if adds || moves {
+				return fault("a piece after the end of file %d", p.index)
+			}
 			break
 		}
 		if n, err = p.number(); err != nil {
 			return err
 		}
-		seek, err := p.number()
-		if err != nil {
-			return err
+		if moves {
+			seek, err := p.number()
+			if err != nil {
+				return err
+			}
+			at += seek>>1 ^ -(seek & 1)
 		}
-		adds := n&1 != 0
-		n >>= 1
-		at += seek>>1 ^ -(seek & 1)
 		switch {
 		case n == 0:
 			return fault("a piece of 0 bytes")

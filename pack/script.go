@@ -18,7 +18,7 @@ type prices struct {
 	literal float32 // a byte of the average kind
 	piece   float32 // starting a copy: its length, and the number of literal bytes before
 	long    float32 // more for one of 64 bytes or more
-	stay    float32 // the 0 for no move of the cursor
+	stay    float32 // saying that the cursor does not move
 	move    float32 // each byte of the number for a move
 
 	within  float32 // more for a piece that begins or ends within a word: whole words repeat
@@ -32,18 +32,18 @@ type prices struct {
 // of many, on pairs of real releases, these together came within 1 % of all.
 var (
 	textPrices = []prices{
-		{literal: 3.5, piece: 10, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
-		{literal: 2.4, piece: 22, long: 6, stay: 2, move: 7},
-		{literal: 7.5, piece: 9, long: 6, stay: 2, move: 7},
-		{literal: 5, piece: 12, long: 6, stay: 2, move: 7},
-		{literal: 3.5, piece: 10, long: 6, stay: 2, move: 7, within: 20},
-		{literal: 5, piece: 8, long: 6, stay: 2, move: 7, within: 20},
+		{literal: 3.5, piece: 10, long: 6, stay: 0.5, move: 8, adds: true, zero: 0.1, changed: 7, after: 8},
+		{literal: 2.4, piece: 22, long: 6, stay: 0.5, move: 8},
+		{literal: 7.5, piece: 9, long: 6, stay: 0.5, move: 8},
+		{literal: 5, piece: 12, long: 6, stay: 0.5, move: 8},
+		{literal: 3.5, piece: 10, long: 6, stay: 0.5, move: 8, within: 20},
+		{literal: 5, piece: 8, long: 6, stay: 0.5, move: 8, within: 20},
 	}
 	binaryPrices = []prices{
-		{literal: 6.5, piece: 14, long: 6, stay: 2, move: 7, adds: true, zero: 0.1, changed: 7, after: 8},
-		{literal: 4, piece: 9, long: 6, stay: 2, move: 7},
-		{literal: 5, piece: 14, long: 6, stay: 2, move: 9},
-		{literal: 5.5, piece: 14, long: 6, stay: 2, move: 9, adds: true, zero: 0.1, changed: 7, after: 8},
+		{literal: 6.5, piece: 14, long: 6, stay: 0.5, move: 8, adds: true, zero: 0.07, changed: 7, after: 8},
+		{literal: 4, piece: 6, long: 4, stay: 0.5, move: 8},
+		{literal: 5, piece: 14, long: 4, stay: 0.7, move: 10},
+		{literal: 5.5, piece: 14, long: 5.5, stay: 0.5, move: 10, adds: true, zero: 0.1, changed: 7, after: 5},
 	}
 )
 
@@ -338,7 +338,7 @@ func scripts(p *part, from *source) (script func(k int) []item, ways int) {
 		return func(int) []item { return nil }, 1
 	}
 	if from.base == NoBase {
-		return func(int) []item { return []item{{len(data), data}} }, 1
+		return func(int) []item { return []item{literal(data)} }, 1
 	}
 	s := &scripter{
 		x: from.index(), base: from.data, data: data, from: p.start, shift: from.shift, places: p.places(),
@@ -382,7 +382,7 @@ func byteBits(data []byte) (bits [256]float32) {
 // triples writes a script.
 func (s *scripter) triples(script []run) []item {
 	var out []item
-	var literal []byte
+	var text []byte
 	cursor := 0
 	for k, r := range script {
 		from, to := int(r.from), len(s.data)
@@ -390,15 +390,15 @@ func (s *scripter) triples(script []run) []item {
 			to = int(script[k+1].from)
 		}
 		if r.way == writes {
-			literal = s.data[from:to]
+			text = s.data[from:to]
 			continue
 		}
 		if from == to {
 			continue
 		}
-		out = append(out, item{len(literal), literal})
-		cursor += len(literal)
-		literal = nil
+		out = append(out, literal(text))
+		cursor += len(text)
+		text = nil
 		at := from + int(r.shift)
 		var differences []byte
 		if r.way == adds {
@@ -410,8 +410,8 @@ func (s *scripter) triples(script []run) []item {
 		out = appendCopy(out, to-from, at-cursor, differences)
 		cursor = at + to - from
 	}
-	if len(literal) > 0 {
-		out = append(out, item{len(literal), literal})
+	if len(text) > 0 {
+		out = append(out, literal(text))
 	}
 	return out
 }

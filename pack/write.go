@@ -92,12 +92,20 @@ func (p *part) appendRecord(s *script, step int, w way) {
 	s.items = append(s.items, w.body...)
 }
 
-// appendCopy writes a copy of n bytes, after a move of the cursor. nil differences are none.
+// literal is literal bytes, without a piece behind them.
+func literal(b []byte) item { return item{len(b) << pieceBits, b} }
+
+// appendCopy writes a copy of n bytes, after a move of the cursor, behind literal bytes,
+// the last that was written. nil differences are none.
 func appendCopy(out []item, n, seek int, differences []byte) []item {
-	n <<= 1
+	before := &out[len(out)-1].number
 	if differences != nil {
-		n |= 1
+		*before |= pieceAdds
 	}
+	if seek == 0 {
+		return append(out, item{n, differences})
+	}
+	*before |= pieceMoves
 	return append(out, item{number: n}, item{zigzag(seek), differences})
 }
 

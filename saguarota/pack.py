@@ -22,10 +22,6 @@ _SEGMENT = const(1024)
 _RECORD = const(32)
 
 
-class PackError(ValueError):
-    pass
-
-
 def walk(first):
     """Walks through the functions of a compiled module: sent each byte, it yields what the next one is.
 
@@ -99,7 +95,7 @@ class Unpacker:
         first end bytes, unless end is 0), so that a segment can be left out.
     begin(index, start, size): the file to append that many bytes to at offset start, or None.
     base(index, kind, path): the old file, opened for reading, or None; kind: 2 of the same path,
-        3 of that path in the old release, 4 of that path in the new one.
+        3 of that path in the old release, 4 of that path in the new one. The path is any text that is not empty.
     end(index, whole): begin's file is closed; whole: False where its base was missing or short.
     """
 
@@ -112,17 +108,17 @@ class Unpacker:
         self._numbers = bytearray(_BATCH)
         self.next = 0  # of these bytes
         self.end = 0
-        self.map = None  # by how much the number of each name moves
+        self.map = bytearray(_NAMES)  # by how much the number of each name moves
         self._buf = bytearray(_PIECE)
         self._diff = bytearray(_PIECE)
         self._index = -1
 
     def run(self):
-        """A generator of small pieces of work. PackError: the pack is not one, or damaged."""
+        """A generator of small pieces of work. ValueError: the pack is not one, or damaged."""
         f = self._f
         head = f.read(9)
         if len(head) < 9 or head[:8] != b"otapack\x01" or not 10 <= head[8] <= 15:
-            raise PackError("not a pack")
+            raise ValueError("not a pack")
         while True:
             length = self._uv()
             if not length:
@@ -130,19 +126,25 @@ class Unpacker:
             last = self._uv()
             end = self._uv()
             at = f.tell()
-            if last < self._index:
-                raise PackError("files out of order")
             self._spend(_SEGMENT)
             yield 0
             if self._target.has(last, end):
                 self._index = last
             else:
                 self._in = DeflateIO(f, RAW, head[8])
-                yield from self._segment(last)
+                goes_on = _GOES_ON  # only the first record can
+                while True:
+                    kind = self._uv()
+                    if not kind:
+                        break
+                    yield from self._record(kind, goes_on, last)
+                    goes_on = 0
                 # Nothing else refers to it: two windows at once would be too much.
                 self._in = f
                 self.end = self.next
                 gc.collect()
+            if self._index != last:
+                raise ValueError("files out of order")
             f.seek(at + length)
 
     def _read(self, buf, n):
@@ -151,16 +153,14 @@ class Unpacker:
         try:
             if self._in.readinto(buf, n) == n:
                 return
-        except EOFError:
+        except (EOFError, OSError):
             pass
-        except OSError as e:
-            raise PackError("bad data: {!r}".format(e))
-        raise PackError("cut short")
+        raise ValueError("bad data")
 
     def _spend(self, n):
         self._most -= n
         if self._most < 0:
-            raise PackError("too long")
+            raise ValueError("too long")
 
     def _uv(self):
         # An unsigned number in LEB128. In a segment there are batches of them, outside of it one byte is
@@ -174,7 +174,7 @@ class Unpacker:
                     self._read(numbers, 2)
                     c = numbers[0] | numbers[1] << 8
                     if not 0 < c <= _BATCH:
-                        raise PackError("bad batch")
+                        raise ValueError("bad batch")
                 self._read(numbers, c)
                 self.next = 0
                 self.end = c
@@ -186,87 +186,70 @@ class Unpacker:
                     break
                 return n
             shift += 7
-        raise PackError("number out of range")
+        raise ValueError("number out of range")
 
-    def _segment(self, last):
-        first = True
-        while True:
-            kind = self._uv()
-            if not kind:
-                break
-            goes_on = kind & _GOES_ON
-            shifted = kind & _SHIFT
-            kind -= goes_on + shifted
-            step = self._uv()
-            self._index += step
-            if not (shifted > 0) < kind <= 4 or (goes_on and not first):
-                raise PackError("unknown record")
-            if bool(goes_on) == bool(step) or self._index > last:
-                raise PackError("files out of order")
-            first = False
-            path = self._path() if kind > 2 else None
-            start = self._uv() if goes_on else 0
-            size = self._uv()
-            self._spend(size + _RECORD)
-            if goes_on and not start:
-                raise PackError("too long")
-            places = None
-            if shifted:
-                # By how much the number of each name moves: for each change of it, how far on it is.
-                places = walk(min(self._uv(), size))
-                if not self.map:
-                    self.map = bytearray(_NAMES)
-                at = by = 0
-                while at < _NAMES:
-                    n = self._uv()
-                    if at + n >= _NAMES:
-                        raise PackError("unknown name")
-                    end = at + n if n else _NAMES
-                    while at < end:
-                        self.map[at] = by
-                        at += 1
-                    if n:
-                        n = self._uv()
-                        by = (by + (n >> 1 ^ -(n & 1))) & 127
-            yield 0
-            yield from self._record(kind, path, start, size, places)
-        if self._index != last:
-            raise PackError("files out of order")
+    def _names(self):
+        # By how much the number of each name moves: for each change of it, how far on it is.
+        at = by = 0
+        while at < _NAMES:
+            n = self._uv()
+            if at + n >= _NAMES:
+                raise ValueError("unknown name")
+            end = at + n if n else _NAMES
+            while at < end:
+                self.map[at] = by
+                at += 1
+            if n:
+                n = self._uv()
+                by = (by + (n >> 1 ^ -(n & 1))) & 127
 
-    def _path(self):
-        n = self._uv()
-        if not 0 < n < 256:
-            raise PackError("bad path")
-        path = bytearray(n)
-        self._read(path, n)
-        try:
-            path = path.decode()
-        except ValueError:
-            path = ""
-        for part in path.split("/"):
-            if part in ("", ".", "..") or "\\" in part or "\0" in part:
-                raise PackError("bad path")
-        return path
-
-    def _record(self, kind, path, start, size, walk):
+    def _record(self, kind, goes_on, last):
+        goes_on &= kind
+        walker = kind & _SHIFT
+        kind -= goes_on + walker
+        if not (walker > 0) < kind <= 4:
+            raise ValueError("unknown record")
+        step = self._uv()
+        self._index += step
+        if (goes_on > 0) == (step > 0) or self._index > last:
+            raise ValueError("files out of order")
+        path = None
+        if kind > 2:
+            n = self._uv()
+            if not 0 < n < 256:
+                raise ValueError("bad path")
+            path = bytearray(n)
+            self._read(path, n)
+            path = path.decode()  # UnicodeError is a ValueError
+        start = self._uv() if goes_on else 0
+        left = self._uv()
+        self._spend(left + _RECORD)
+        if goes_on and not start:
+            raise ValueError("too long")
+        if walker:
+            walker = walk(min(self._uv(), left))
+            self._names()
+        yield 0
         # Literals and copies in turn. Where nothing is to be written all is read nevertheless: what follows
         # depends on it.
-        left = size
         buf = self._buf
         diff = self._diff
         mv = memoryview(buf)
         base = None
         whole = True  # the base was there for all copies
         at = 0  # where in the base
-        place = next(walk) if walk else -1
-        out = self._target.begin(self._index, start, size)
+        place = next(walker) if walker else -1
+        out = self._target.begin(self._index, start, left)
         try:
             if out and kind > 1:
                 base = self._target.base(self._index, kind, path)
             while left:
                 n = self._uv()
+                add = n & 1
+                seek = n & 2
+                n >>= 2
                 if n > left:
-                    raise PackError("too long")
+                    raise ValueError("too long")
                 left -= n
                 at += n
                 while n:
@@ -274,21 +257,20 @@ class Unpacker:
                     self._read(buf, k)
                     if out:
                         out.write(mv[:k])
-                        if walk:
+                        if walker:
                             for i in range(k):
-                                place = walk.send(buf[i])
+                                place = walker.send(buf[i])
                     n -= k
                     yield 0
                 if not left:
                     break
                 n = self._uv()
-                add = n & 1
-                n >>= 1
                 if not 0 < n <= left:
-                    raise PackError("bad copy")
+                    raise ValueError("bad copy")
                 left -= n
-                seek = self._uv()
-                at += (seek >> 1) ^ -(seek & 1)
+                if seek:
+                    seek = self._uv()
+                    at += (seek >> 1) ^ -(seek & 1)
                 copying = base and 0 <= at <= _MAX
                 if copying:
                     base.seek(at)
@@ -299,7 +281,7 @@ class Unpacker:
                         self._read(diff, k)
                     copying = copying and base.readinto(buf, k) == k
                     if copying:
-                        if add or walk:
+                        if add or walker:
                             for i in range(k):
                                 c = buf[i]
                                 if place >= 0 and c < 128:
@@ -307,8 +289,8 @@ class Unpacker:
                                 if add:
                                     c = (c + diff[i]) & 255
                                 buf[i] = c
-                                if walk:
-                                    place = walk.send(c)
+                                if walker:
+                                    place = walker.send(c)
                         out.write(mv[:k])
                     else:
                         whole = False

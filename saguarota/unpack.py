@@ -6,7 +6,7 @@ manifest and fetches on its own what is not there or not right.
 
 import uos as os
 
-from .pack import PackError, Unpacker
+from .pack import Unpacker
 from .recover import remove
 from .stage import case_blind, check, extend, live_path, pack_sums, staged_path, todo
 
@@ -92,7 +92,7 @@ class _Manifest(_Target):
             self.done = True
             return None
         if start + size > self._size:
-            raise PackError("it is of another release")
+            raise ValueError("it is of another release")
         return self._part(self.path, start, size, self._size)
 
     def base(self, index, kind, path):
@@ -150,7 +150,7 @@ class _Files(_Target):
             return None
         total = int(self._line[3])
         if start + size > total >= 0:
-            raise PackError("too long")
+            raise ValueError("too long")
         return self._part(staged_path(self._ota, self._line[1]), start, size, total)
 
     def base(self, index, kind, path):
@@ -161,7 +161,7 @@ class _Files(_Target):
         manifest = self._ota.local_manifest_file
         if kind == 4:
             manifest = staged_path(self._ota, "manifest")
-        if not _names(manifest, path):
+        if not _names(manifest, path) or path[0] == "/" or ".." in path or "\\" in path:
             return None
         live = live_path(self._ota, path)
         if kind == 4:
@@ -202,4 +202,4 @@ def unpack(ota, link, at, pin):
     if not pin:
         remove(ota.backup_dir + "/pack")
     elif not check(target.path, pin["size"], pack_sums("", pin["sha256"]), bytearray(512)):
-        raise PackError("it is of another release")
+        raise ValueError("it is of another release")

@@ -16,7 +16,6 @@ import saguarota.plan
 import saguarota.unpack
 from saguarota import OTAUpdater
 from saguarota.error import OTAError
-from saguarota.pack import PackError
 from saguarota.stage import check, staged_path, todo
 
 plan = sys.modules["saguarota.plan"]
@@ -60,7 +59,7 @@ def judge(job):
         id = "{}.{}".format(job["sha256"][:16], job["version"])
         drain(plan.release(ota, NoJournal, id, Link))
         drain(unpack.unpack(ota, Link, 0, None))
-    except PackError as e:
+    except ValueError as e:
         return "format: {}".format(e)
     except OTAError as e:
         return "{}: {}".format(e.code, e)

@@ -2,7 +2,7 @@
 # board's file system, the SHA-256 and the version of the manifest that is wanted, how many packs to
 # damage; then the packs.
 #
-# A damaged pack makes every file right, or ends in a PackError, or makes a file that its hash tells from
+# A damaged pack makes every file right, or ends in a ValueError, or makes a file that its hash tells from
 # the right one: then an update fetches that file whole. Anything else, a write outside the state folder
 # and work without end stop this script with a traceback. Prints what the decoder said and how often, how
 # many packs were damaged in each field of the format and how many of these did not come out whole, and how
@@ -16,7 +16,6 @@ import saguarota.unpack
 from deflate import RAW, DeflateIO
 from io import BytesIO
 from saguarota import OTAUpdater
-from saguarota.pack import PackError
 from saguarota.stage import check, staged_path, todo
 
 MOST = 20000  # pieces of work: more than any pack here can make of its bytes
@@ -165,15 +164,17 @@ def parse(data):
                 while number("name"):
                     number("move")
             while left:
-                n = number("literals")
+                how = number("literals")
+                n = how >> 2
                 note("text", z.read(n))
                 left -= n
                 if left:
                     n = number("count")
-                    number("seek")
-                    if n & 1:
-                        note("difference", z.read(n >> 1))
-                    left -= n >> 1
+                    if how & 2:
+                        number("seek")
+                    if how & 1:
+                        note("difference", z.read(n))
+                    left -= n
 
 
 def build(segments):
@@ -295,12 +296,12 @@ for n in range(int(count)):
             pass
     try:
         drain(unpack.unpack(ota, Link, 0, pin))
-    except (PackError, MemoryError) as e:
+    except (ValueError, MemoryError) as e:
         note(e)
         told[3] += 1
     try:
         drain(unpack.unpack(ota, Link, 0, None))
-    except PackError as e:
+    except ValueError as e:
         note(e)
         told[1] += 1
         continue

@@ -5,7 +5,7 @@
 import gc
 import sys
 
-from saguarota.pack import Unpacker
+from pack import Unpacker  # by itself: it needs nothing of its package
 
 made = live = 0
 folder = sys.argv[2]
