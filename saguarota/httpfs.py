@@ -89,7 +89,7 @@ def _listing(ota, c, folder):
 
 def _name(href):
     """A name in this folder from a link of its listing; None for any other link."""
-    if b"?" in href or b"#" in href or b":" in href or href.startswith((b"/", b".")):
+    if b"?" in href or b"#" in href or b":" in href or href[:1] in (b"/", b"."):
         return None
     out = bytearray()
     i = 0

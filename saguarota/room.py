@@ -135,15 +135,15 @@ def _optional(ota, f):
     live = f[8]
     names = live.lower().split("/")
     path = live[len(live_path(ota, "")) :]
+    skip = extension(path) in ota.backup_skip_extensions
+    for prefix in ota.backup_skip_prefixes:  # before 1.25, startswith takes no tuple
+        skip = skip or path.startswith(prefix)
     return (
         f[0] == "r"
         and names[-1] not in ("boot.py", "main.py")
         and "saguarota" not in names
         and f[1] != "manifest"
-        and (
-            extension(path) in ota.backup_skip_extensions
-            or path.startswith(ota.backup_skip_prefixes)
-        )
+        and skip
     )
 
 

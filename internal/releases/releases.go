@@ -215,7 +215,7 @@ func Start(calls [2]bool) Pair {
 // bootCall is what a boot.py calls the updater with, for a main.py that does it instead.
 func bootCall() string { return strings.TrimPrefix(Boot(0), "print(\"boot.py of release 0\")\n") }
 
-// Renamed has files and a folder under other names, and a folder in a file's place.
+// Renamed has files and folders under other names.
 func Renamed() Pair {
 	p := App()
 	p.Name = "renamed"
