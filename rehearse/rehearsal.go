@@ -93,7 +93,7 @@ func (r Rehearsal) Run(ctx context.Context) (_ *Report, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	p := &play{Rehearsal: r, dir: dir, report: &Report{FileSystem: r.Board.fs()}}
+	p := &play{Rehearsal: r, dir: dir, report: &Report{FileSystem: r.Board.fs(), Cuts: []Cut{}}}
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}

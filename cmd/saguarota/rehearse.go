@@ -131,7 +131,7 @@ func rehearsal(ctx context.Context, cmd *cobra.Command, oldDir, newDir string, o
 		return nothingFound(err)
 	}
 	found := &rehearsed{
-		Old: oldDir, New: newDir, Heap: r.Memory, Size: r.Board.Size,
+		Old: oldDir, New: newDir, Heap: r.Memory, Size: r.Board.Size, Reports: []*rehearse.Report{},
 		Every: r.Every, Depth: r.Depth, Torn: r.Torn,
 	}
 	for _, dir := range []string{oldDir, newDir} {
