@@ -14,7 +14,7 @@ func TestLibraryKnowsOldInterpreters(t *testing.T) {
 	if err != nil || len(sources) == 0 {
 		t.Fatal("no library", err)
 	}
-	tuple := regexp.MustCompile(`(?:starts|ends)with\((?:\(|\w+\.)[^\n]*`)
+	tuple := regexp.MustCompile(`(?:starts|ends)with\((?:\(|\w+\.\w+\))[^\n]*`)
 	for _, name := range sources {
 		if filepath.Base(name) == "py3utils.py" {
 			continue
