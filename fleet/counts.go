@@ -1,11 +1,11 @@
 package fleet
 
-// Counts are how many boards of a rollout are in each stage. Boards that wait are
-// not counted.
-type Counts [stages]int64
+// Counts are how many boards of a rollout are in each stage; how many of them are
+// offered the release Again, is beside that. Boards that wait are not counted.
+type Counts [stages + 1]int64
 
 // Updating returns how many boards are being updated.
-func (c *Counts) Updating() int64 { return c[Offered] + c[Downloading] + c[Trial] }
+func (c *Counts) Updating() int64 { return c[Offered] + c[Downloading] + c[Trial] + c[Again] }
 
 // Finished returns for how many boards the update has ended, well or not.
 func (c *Counts) Finished() int64 { return c[Confirmed] + c.Failures(KindAll) }

@@ -34,37 +34,39 @@ type Decision struct {
 
 	// Moves are what changes in the counts of rollouts with it.
 	Moves []Move
+
+	begins bool // it is given a place among the boards that are being updated
 }
 
-// A Move counts a board that goes from one stage of a rollout to another.
+// A Move counts a board that goes from one stage of a rollout to another, or, from or
+// to Again, that it is offered the release again, or not any more.
 type Move struct {
 	Rollout  int64
 	From, To Stage
 
-	// Begins: with it the board begins to be updated. Only a rollout that runs
-	// allows that, and only for its maximum of boards; all other moves tell what
-	// has happened, and cannot be refused.
+	// Begins: with it the board begins to be updated, for the first time or again. Only
+	// a rollout that runs allows that, and only for its maximum of boards; all other
+	// moves tell what has happened, and cannot be refused.
 	Begins bool
 }
 
 // moves returns the moves from a stored task to what a report has made of it, and
 // from there to what the board is given. A task that is left under way for the next
 // rollout's has timed out: nobody will hear how it ended.
-func moves(stored, judged, given Task) []Move {
+func moves(stored, judged, given Task, begins bool) []Move {
 	if judged.Rollout == given.Rollout {
-		if stored.Stage == given.Stage {
-			return nil
+		list := stored.Moves(&given)
+		for i := range list {
+			list[i].Begins = begins && (list[i].To.Updating() || list[i].To == Again)
 		}
-		return []Move{{given.Rollout, stored.Stage, given.Stage, judged.Stage == Waiting && given.Stage != Waiting}}
+		return list
 	}
 	list := []Move{{given.Rollout, Waiting, given.Stage, true}}
 	if judged.Stage.Updating() {
 		judged.Stage = TimedOut
 	}
-	if stored.Stage != judged.Stage {
-		list = append(list, Move{judged.Rollout, stored.Stage, judged.Stage, false})
-	}
-	return list
+	judged.Again = false
+	return append(list, stored.Moves(&judged)...)
 }
 
 // Decide decides for a board that reports r. It looks at nothing but its
@@ -75,7 +77,7 @@ func moves(stored, judged, given Task) []Move {
 func (v *View) Decide(now time.Time, b *Board, r *Report, jitter float64) Decision {
 	judged := b.Task.Judge(r, now)
 	d := v.decide(now, b, r, judged, jitter)
-	d.Moves = moves(b.Task, judged, d.Task)
+	d.Moves = moves(b.Task, judged, d.Task, d.begins)
 	return d
 }
 
@@ -93,16 +95,16 @@ func (v *View) decide(now time.Time, b *Board, r *Report, judged Task, jitter fl
 	d.Current = v.usable(channel.Release)
 	ro := channel.Rollout
 	// Who has begun may not fit the selector any more: it may be about the version.
-	if ro != nil && ro.State.Open() && (ro.Includes(b, r) || judged.Rollout == ro.ID && judged.Stage.Updating()) {
+	if ro != nil && ro.State.Open() && (ro.Includes(b, r) || judged.Rollout == ro.ID && judged.Updating()) {
 		if target := v.usable(ro.Version); target != nil && v.wants(d.Current, target) {
-			var wait time.Duration
-			if d.Release, d.Task, wait = v.member(now, b, r, channel, target, d.Task); d.Release != nil || d.Task.Rollout == ro.ID && d.Task.Stage == Confirmed {
+			p := v.member(now, b, r, channel, target, d.Task)
+			if d.Release, d.Task, d.begins = p.offer, p.task, p.begins; d.Release != nil || d.Task.Rollout == ro.ID && d.Task.Stage == Confirmed {
 				d.Current = target
 				return d
 			}
-			if wait > 0 && wait < d.Poll {
+			if p.wait > 0 && p.wait < d.Poll {
 				// Not all of them in the moment in which it opens.
-				d.Poll = wait + time.Duration(jitter*float64(v.App.PollPeriod)/2)
+				d.Poll = p.wait + time.Duration(jitter*float64(v.App.PollPeriod)/2)
 			}
 		}
 	}
@@ -114,44 +116,69 @@ func (v *View) decide(now time.Time, b *Board, r *Report, judged Task, jitter fl
 // current: it does not where something newer was promoted meanwhile.
 func (v *View) wants(current, target *Release) bool { return current == nil || target.After(current) }
 
-// member decides for a member of the channel's rollout: what it is offered, if
-// anything, its task, and how long it waits if all that it waits for is time.
-func (v *View) member(now time.Time, b *Board, r *Report, channel *Channel, target *Release, t Task) (*Release, Task, time.Duration) {
+// a part is what a member of a rollout gets of it.
+type part struct {
+	offer  *Release // nil if nothing
+	task   Task
+	wait   time.Duration // for what, if all that it waits for is time
+	begins bool          // it is given a place among those that are being updated
+}
+
+// member decides for a member of the channel's rollout, whose report has made t of its
+// task.
+func (v *View) member(now time.Time, b *Board, r *Report, channel *Channel, target *Release, t Task) part {
 	ro := channel.Rollout
 	offer := v.toward(now, target, channel, r)
 	mine := t.Rollout == ro.ID
-	if mine && t.Stage.Updating() {
+	if mine && t.Updating() && (b.Task.Updating() || t.Stage == Trial) {
 		// It has begun, so that it is neither the maximum's nor the schedule's
 		// matter. Only what has not been fetched yet can wait for the window.
 		open, next := ro.Plan.Only.Open(now)
 		switch {
 		case ro.State == Halted || t.Stage == Trial:
-			return nil, t, 0
-		case !open && t.Stage == Offered:
-			return nil, t, next.Sub(now)
+			return part{task: t}
+		case !open && t.Stage != Downloading:
+			return part{task: t, wait: next.Sub(now)}
 		case offer != nil:
 			t = t.offered(offer, r)
 		}
-		return offer, t, 0
+		return part{offer: offer, task: t}
+	}
+	// Whose update had ended, and who says that it is at it again, begins again: until it
+	// may, it has ended.
+	stays, resumes := t, mine && t.Stage.Updating()
+	if resumes {
+		stays = b.Task
 	}
 	if offer == nil || mine && (t.Stage == Undone || t.Stage == Confirmed) || ro.State != Running {
-		return nil, t, 0
+		return part{task: stays}
 	}
 	if wait := ro.Plan.Start.Sub(now); wait > 0 {
-		return nil, t, wait
+		return part{task: stays, wait: wait}
 	}
-	if open, next := ro.Plan.Only.Open(now); !open {
-		return nil, t, next.Sub(now)
+	if open, next := ro.Plan.Only.Open(now); !open && !(resumes && t.Stage == Downloading) {
+		return part{task: stays, wait: next.Sub(now)}
 	}
-	if mine && t.Stage.Finished() {
-		// It failed or timed out, and is counted so until it reports more.
-		return offer, t.offered(offer, r), 0
+	most := ro.Plan.MaxUpdating
+	if most > 0 && ro.Counts.Updating() >= most {
+		return part{task: stays}
 	}
-	if most := ro.Plan.MaxUpdating; most > 0 && ro.Counts.Updating() >= most {
-		return nil, t, 0
+	switch {
+	case resumes:
+	case mine && t.Stage.Finished():
+		// It failed or timed out, and is counted so until it reports more. Its place is
+		// of interest only where places are few.
+		if most > 0 {
+			t.Again, t.Since = true, now
+		}
+	default:
+		next := Task{Rollout: ro.ID, Target: target.Version(), Stage: Offered, Since: now}
+		if t.Target == next.Target {
+			next.Told = t.Told
+		}
+		t = next
 	}
-	t = Task{Rollout: ro.ID, Target: target.Version(), Stage: Offered, Since: now}
-	return offer, t.offered(offer, r), 0
+	return part{offer: offer, task: t.offered(offer, r), begins: true}
 }
 
 // offered returns the task of a board that is offered a release, maybe another

@@ -101,9 +101,14 @@ func TestDecideWithRollout(t *testing.T) {
 	state := func(s fleet.RolloutState) func(*fleet.Rollout) { return func(ro *fleet.Rollout) { ro.State = s } }
 	nobody := func(ro *fleet.Rollout) { ro.Plan.For.Tags = []string{"nobody"} }
 	window := func(ro *fleet.Rollout) { ro.Plan.Only = fleet.Window{From: 13 * 60, To: 14 * 60} }
-	most := func(ro *fleet.Rollout) { ro.Plan.MaxUpdating, ro.Counts = 5, fleet.Counts{fleet.Trial: 5} }
+	most := func(ro *fleet.Rollout) {
+		ro.Plan.MaxUpdating, ro.Counts = 5, fleet.Counts{fleet.Trial: 4, fleet.Again: 1}
+	}
+	room := func(ro *fleet.Rollout) { ro.Plan.MaxUpdating, ro.Counts = 5, fleet.Counts{fleet.Trial: 4} }
+	again := func(b *fleet.Board) { b.Task.Again = true }
 	later := func(ro *fleet.Rollout) { ro.Plan.Start = noon.Add(time.Minute) }
 	move := func(from, to fleet.Stage, begins bool) []fleet.Move { return []fleet.Move{{7, from, to, begins}} }
+	leaves := func(moves []fleet.Move) []fleet.Move { return append(moves, fleet.Move{Rollout: 7, From: fleet.Again}) }
 
 	for _, c := range []struct {
 		name    string
@@ -126,7 +131,24 @@ func TestDecideWithRollout(t *testing.T) {
 		{"undone", newRollout(), board(task(fleet.Trial)), fleet.Report{Version: 2}, 0, move(fleet.Trial, fleet.Undone, false)},
 		{"undone behind the channel", newRollout(), board(task(fleet.Undone)), fleet.Report{Version: 1}, 2, nil},
 		{"failed tries again", newRollout(), board(task(fleet.Offered)), fleet.Report{Version: 2, Error: "apply_failed"}, 3, move(fleet.Offered, fleet.Failed, false)},
-		{"failed tries again and again", newRollout(most), board(task(fleet.Failed)), fleet.Report{Version: 2, Error: "apply_failed"}, 3, nil},
+		{"failed tries again and again", newRollout(), board(task(fleet.Failed)), fleet.Report{Version: 2, Error: "apply_failed"}, 3, nil},
+		{"failed, and there is room", newRollout(room), board(task(fleet.Failed)), fleet.Report{Version: 2}, 3, move(fleet.Waiting, fleet.Again, true)},
+		{"failed, and others are at it", newRollout(most), board(task(fleet.Failed)), fleet.Report{Version: 2}, 0, nil},
+		{"timed out, and others are at it", newRollout(most), board(task(fleet.TimedOut)), fleet.Report{Version: 2}, 0, nil},
+		{"it fails, and there is room", newRollout(room), board(task(fleet.Offered)), fleet.Report{Version: 2, Error: "apply_failed"}, 3,
+			append(move(fleet.Offered, fleet.Failed, false), fleet.Move{Rollout: 7, To: fleet.Again, Begins: true})},
+		{"it fails, and all are at it", newRollout(most), board(task(fleet.Offered)), fleet.Report{Version: 2, Error: "apply_failed"}, 0, move(fleet.Offered, fleet.Failed, false)},
+		{"offered again", newRollout(most), board(task(fleet.Failed), again), fleet.Report{Version: 2}, 3, nil},
+		{"offered again, not reached", newRollout(most), board(task(fleet.Failed), again), fleet.Report{Version: 2, Error: "statement_fetch_failed"}, 3, nil},
+		{"offered again, it fails again", newRollout(most), board(task(fleet.Failed), again), fleet.Report{Version: 2, Error: "apply_failed"}, 0, leaves(nil)},
+		{"offered again, at it", newRollout(most), board(task(fleet.Failed), again), fleet.Report{Version: 2, State: "installing"}, 3, leaves(move(fleet.Failed, fleet.Downloading, false))},
+		{"offered again, halted", newRollout(state(fleet.Halted)), board(task(fleet.Failed), again), fleet.Report{Version: 2}, 0, nil},
+		{"offered again, outside the window", newRollout(window), board(task(fleet.Failed), again), fleet.Report{Version: 2}, 0, nil},
+		{"at it after all", newRollout(room), board(task(fleet.TimedOut)), fleet.Report{Version: 2, State: "installing"}, 3, move(fleet.TimedOut, fleet.Downloading, true)},
+		{"at it after all, outside the window", newRollout(window), board(task(fleet.TimedOut)), fleet.Report{Version: 2, State: "installing"}, 3, move(fleet.TimedOut, fleet.Downloading, true)},
+		{"at it after all, and others are", newRollout(most), board(task(fleet.TimedOut)), fleet.Report{Version: 2, State: "installing"}, 0, nil},
+		{"at it after all, paused", newRollout(state(fleet.Paused)), board(task(fleet.TimedOut)), fleet.Report{Version: 2, State: "installing"}, 0, nil},
+		{"on trial after all, and others are", newRollout(most), board(task(fleet.TimedOut)), fleet.Report{Version: 3, State: "confirm_pending"}, 0, move(fleet.TimedOut, fleet.Trial, false)},
 		{"an old release by hand", newRollout(), board(task(fleet.Confirmed)), fleet.Report{Version: 2}, 3, move(fleet.Confirmed, fleet.Offered, true)},
 
 		{"paused", newRollout(state(fleet.Paused)), board(), fleet.Report{Version: 2}, 0, nil},
@@ -192,8 +214,11 @@ func TestDecideLeavesTheRolloutBefore(t *testing.T) {
 		{fleet.Trial, fleet.Report{Version: 2}, []fleet.Move{{7, fleet.Waiting, fleet.Offered, true}, {6, fleet.Trial, fleet.Undone, false}}},
 		{fleet.Confirmed, fleet.Report{Version: 1}, []fleet.Move{{7, fleet.Waiting, fleet.Offered, true}, {6, fleet.Confirmed, fleet.Waiting, false}}},
 		{fleet.Undone, fleet.Report{Version: 2}, []fleet.Move{{7, fleet.Waiting, fleet.Offered, true}}},
+		{fleet.Failed, fleet.Report{Version: 2}, []fleet.Move{{7, fleet.Waiting, fleet.Offered, true}, {6, fleet.Again, fleet.Waiting, false}}},
 	} {
-		b := board(func(b *fleet.Board) { b.Task = fleet.Task{Rollout: 6, Target: 5, Offer: 5, Stage: c.stage} })
+		b := board(func(b *fleet.Board) {
+			b.Task = fleet.Task{Rollout: 6, Target: 5, Offer: 5, Stage: c.stage, Again: c.stage == fleet.Failed}
+		})
 		v := newView(newRollout(), newRelease(2), newRelease(9))
 		d := v.Decide(noon, b, &c.report, 0)
 		if diff := cmp.Diff(c.moves, d.Moves); diff != "" {

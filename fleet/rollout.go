@@ -38,8 +38,21 @@ type Rollout struct {
 	Counts Counts
 
 	// Forgiven are the counts when a person last said that it should go on after
-	// it had halted. The rule looks at what came after.
-	Forgiven Counts
+	// it had halted, at ForgivenAt, without the boards that have moved on since. The
+	// rule looks at what came after.
+	Forgiven   Counts
+	ForgivenAt time.Time
+}
+
+// Move counts a board that has been in a stage since some time and goes to another one.
+// What was forgiven goes with it, if it was in the stage by then; never more is forgiven
+// than there is.
+func (r *Rollout) Move(from, to Stage, since time.Time) {
+	r.Counts.Move(from, to)
+	if !since.After(r.ForgivenAt) {
+		r.Forgiven[from] = max(0, r.Forgiven[from]-1)
+	}
+	r.Forgiven[from] = min(r.Forgiven[from], r.Counts[from])
 }
 
 // A Plan is how a rollout is to go. It does not change once it has started.
@@ -232,7 +245,7 @@ func (r Rollout) Resume(now time.Time) (Rollout, error) {
 		return r, r.refuse("resumed")
 	}
 	if r.State == Halted {
-		r.Forgiven = r.Counts
+		r.Forgiven, r.ForgivenAt = r.Counts, now
 	}
 	r.State, r.Reason = Running, ""
 	if now.After(r.StepSince) {

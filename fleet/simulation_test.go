@@ -72,6 +72,9 @@ func TestSimulation(t *testing.T) {
 					if d.Task.Rollout != ro.ID || d.Task.Stage == fleet.Waiting || d.Task.Stage == fleet.Undone {
 						rt.Fatalf("%d is offered to a board with the task %+v", d.Release.Version(), d.Task)
 					}
+					if ro.Plan.MaxUpdating > 0 && !d.Task.Updating() {
+						rt.Fatalf("%d is offered to a board without a place: %+v", d.Release.Version(), d.Task)
+					}
 				}
 			}
 			for _, m := range d.Moves {
@@ -152,9 +155,7 @@ func TestSimulation(t *testing.T) {
 				for _, b := range boards {
 					if after := plans[b.Task.Rollout].Timeout; after > 0 {
 						late := b.Task.TimeOut(now, after)
-						if late.Stage != b.Task.Stage {
-							counts[late.Rollout].Move(b.Task.Stage, late.Stage)
-						}
+						apply(t, counts, b.Task.Moves(&late))
 						b.Task = late
 					}
 				}
@@ -171,6 +172,9 @@ func TestSimulation(t *testing.T) {
 						want[b.Task.Rollout] = new(fleet.Counts)
 					}
 					want[b.Task.Rollout].Move(fleet.Waiting, b.Task.Stage)
+					if b.Task.Again {
+						want[b.Task.Rollout][fleet.Again]++
+					}
 				}
 				for id, c := range counts {
 					if ro := channel.Rollout; ro != nil && ro.ID == id {
@@ -188,7 +192,7 @@ func TestSimulation(t *testing.T) {
 							rt.Fatalf("rollout %d: %d boards are %v", id, n, fleet.Stage(stage))
 						}
 					}
-					if total := c.Updating() + c.Finished(); total > int64(len(begun[id])) {
+					if total := c.Updating() + c.Finished() - c[fleet.Again]; total > int64(len(begun[id])) {
 						rt.Fatalf("rollout %d: %d boards, and %d have begun", id, total, len(begun[id]))
 					}
 				}

@@ -30,6 +30,10 @@ const (
 	stages
 )
 
+// Again is no stage, but a place in Counts: how many of the boards that failed or timed
+// out are offered the release again, and so are being updated.
+const Again = stages
+
 var stageNames = [stages]string{"waiting", "offered", "downloading", "trial", "confirmed", "undone", "failed", "timed out"}
 
 // String returns the stage's name.
@@ -70,6 +74,43 @@ type Task struct {
 	// Before is the error that the board reported when it was offered the
 	// release: as long as it is the same, it is not this release's.
 	Before string
+
+	// Again: it failed or timed out, is counted so until it reports more, and is offered
+	// the release again: it has a place among the boards that are being updated.
+	Again bool
+
+	// Told are the stages, as bits, that people were told of.
+	Told uint8
+}
+
+// Updating reports whether the board has a place among those that are being updated.
+func (t *Task) Updating() bool { return t.Stage.Updating() || t.Again }
+
+// HasTold reports whether people were told that the board came to a stage.
+func (t *Task) HasTold(s Stage) bool { return t.Told&(1<<s) != 0 }
+
+// to returns the task in another stage, since now.
+func (t Task) to(s Stage, now time.Time) Task {
+	t.Stage, t.Since, t.Again = s, now, false
+	if BoardEvent(s) != "" {
+		t.Told |= 1 << s
+	}
+	return t
+}
+
+// Moves returns what changes in the counts of the task's rollout where it becomes next.
+func (t *Task) Moves(next *Task) []Move {
+	var list []Move
+	if t.Stage != next.Stage {
+		list = append(list, Move{Rollout: next.Rollout, From: t.Stage, To: next.Stage})
+	}
+	switch {
+	case next.Again && !t.Again:
+		list = append(list, Move{Rollout: next.Rollout, From: Waiting, To: Again})
+	case t.Again && !next.Again:
+		list = append(list, Move{Rollout: next.Rollout, From: Again, To: Waiting})
+	}
+	return list
 }
 
 // Error codes that say more than that an attempt failed.
@@ -88,8 +129,11 @@ func (t Task) Judge(r *Report, now time.Time) Task {
 	if r.Error != t.Before {
 		t.Before = ""
 	}
-	if stage != t.Stage {
-		t.Stage, t.Since = stage, now
+	switch {
+	case stage != t.Stage:
+		return t.to(stage, now)
+	case t.Again && r.Error != "" && r.Error != errorStatement:
+		t.Again = false // it has failed again
 	}
 	return t
 }
@@ -136,9 +180,9 @@ func (t Task) judge(r *Report) Stage {
 // that was ahead, begins now: else it would be under way until then.
 func (t Task) TimeOut(now time.Time, after time.Duration) Task {
 	switch {
-	case after <= 0 || !t.Stage.Updating():
+	case after <= 0 || !t.Updating():
 	case now.Sub(t.Since) >= after:
-		t.Stage, t.Since = TimedOut, now
+		return t.to(TimedOut, now)
 	case t.Since.After(now.Add(MaxSkew)):
 		t.Since = now
 	}

@@ -87,26 +87,33 @@ func TestJudgeForgetsTheErrorBefore(t *testing.T) {
 
 func TestTimeOut(t *testing.T) {
 	for stage := fleet.Waiting; stage <= fleet.TimedOut; stage++ {
-		task := fleet.Task{Rollout: 7, Stage: stage, Since: noon}
-		for _, c := range []struct {
-			passed, after time.Duration
-			timesOut      bool
-			anew          bool // by a clock that was ahead
-		}{
-			{time.Hour, time.Hour, true, false}, {time.Hour - 1, time.Hour, false, false}, {time.Hour, 0, false, false},
-			{-time.Hour, time.Hour, false, true}, {-fleet.MaxSkew, time.Hour, false, false}, {-time.Hour, 0, false, false},
-		} {
-			now := noon.Add(c.passed)
-			want := task
-			if stage.Updating() && c.timesOut {
-				want.Stage, want.Since = fleet.TimedOut, now
-			}
-			if stage.Updating() && c.anew {
-				want.Since = now
-			}
-			if got := task.TimeOut(now, c.after); got != want {
-				t.Errorf("%v for %v of %v: %+v", stage, c.passed, c.after, got)
-			}
+		testTimeOut(t, fleet.Task{Rollout: 7, Stage: stage, Since: noon})
+	}
+	for _, stage := range []fleet.Stage{fleet.Failed, fleet.TimedOut} {
+		testTimeOut(t, fleet.Task{Rollout: 7, Stage: stage, Since: noon, Again: true})
+	}
+}
+
+func testTimeOut(t *testing.T, task fleet.Task) {
+	t.Helper()
+	for _, c := range []struct {
+		passed, after time.Duration
+		timesOut      bool
+		anew          bool // by a clock that was ahead
+	}{
+		{time.Hour, time.Hour, true, false}, {time.Hour - 1, time.Hour, false, false}, {time.Hour, 0, false, false},
+		{-time.Hour, time.Hour, false, true}, {-fleet.MaxSkew, time.Hour, false, false}, {-time.Hour, 0, false, false},
+	} {
+		now := noon.Add(c.passed)
+		want := task
+		if task.Updating() && c.timesOut {
+			want.Stage, want.Since, want.Again, want.Told = fleet.TimedOut, now, false, 1<<fleet.TimedOut
+		}
+		if task.Updating() && c.anew {
+			want.Since = now
+		}
+		if got := task.TimeOut(now, c.after); got != want {
+			t.Errorf("%+v for %v of %v: %+v", task, c.passed, c.after, got)
 		}
 	}
 }

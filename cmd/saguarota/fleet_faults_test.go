@@ -220,7 +220,7 @@ func TestFleetKilledInRolloutStep(t *testing.T) {
 	f.must(done(entries, err))
 	var taken []string
 	for _, e := range *entries.JSON200 {
-		if e.Action != "rollout.change" {
+		if e.Action != "rollout.step" && e.Action != "rollout.finish" {
 			continue
 		}
 		taken = append(taken, fmt.Sprintf("%s: %v → %v", e.Actor, state(t, e.Before), state(t, e.After)))

@@ -104,10 +104,8 @@ func (a admin) SteerRollout(ctx context.Context, r api.SteerRolloutRequestObject
 // seconds returns a number of seconds as a duration, one that no check accepts where
 // it is none.
 func seconds(n int64) time.Duration {
-	if n < 0 || n > int64(fleet.MaxTimeout/time.Second) {
-		return -1
-	}
-	return time.Duration(n) * time.Second
+	const most = int64(fleet.MaxTimeout / time.Second)
+	return time.Duration(max(-most, min(n, most+1))) * time.Second
 }
 
 // planIn reads a plan. The rest is for its Check to say.
@@ -168,7 +166,7 @@ func rolloutOut(r *fleet.Rollout) api.Rollout {
 		Step: r.Step, StepSince: r.StepSince, Percent: float64(r.Share()) / 100, Plan: planOut(&r.Plan),
 		Counts: api.Counts{
 			Offered: c[fleet.Offered], Downloading: c[fleet.Downloading], Trial: c[fleet.Trial], Confirmed: c[fleet.Confirmed],
-			Undone: c[fleet.Undone], Failed: c[fleet.Failed], TimedOut: c[fleet.TimedOut],
+			Undone: c[fleet.Undone], Failed: c[fleet.Failed], TimedOut: c[fleet.TimedOut], Again: c[fleet.Again],
 		},
 	}
 }

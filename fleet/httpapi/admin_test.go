@@ -236,7 +236,7 @@ func TestAdministration(t *testing.T) {
 		who = append(who, e.Actor+" "+e.Action)
 	}
 	if d := cmp.Diff([]string{
-		"ada release.change", "ada rollout.change", "ada rollout.change", "ada rollout.change", "ada rollout.change", "ada rollout.start",
+		"ada release.change", "ada rollout.promote", "ada rollout.step", "ada rollout.resume", "ada rollout.pause", "ada rollout.start",
 		"ada channel.set", "ci release.add", "ada token.add", "ada app.change", "ada app.add", "ada token.add", "ada app.add",
 	}, who); d != "" {
 		t.Error(d)

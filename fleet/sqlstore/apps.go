@@ -254,6 +254,9 @@ func (s *Store) ChangeRelease(ctx context.Context, by fleet.Actor, app string, v
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE releases SET step_through = $1, withdrawn = $2 WHERE app = $3 AND version = $4",
 			flag(r.StepThrough), flag(r.Withdrawn), id, version)
+		if err == nil && before.Withdrawn != after.Withdrawn {
+			err = s.releaseWithdrawn(ctx, tx, by, id, version, after.Withdrawn)
+		}
 		return before, after, err
 	})
 }

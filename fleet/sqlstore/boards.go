@@ -15,17 +15,17 @@ import (
 
 const boardColumns = `id, channel, tags, pin, hidden, revoked, first_seen, last_seen,
 	version, state, error, board, micropython, lib, free, said_channel,
-	rollout, target, offer, stage, since, before`
+	rollout, target, offer, stage, since, before, again, told`
 
 func scanBoard(scan func(...any) error) (*fleet.Board, error) {
 	b := new(fleet.Board)
 	var tags string
-	var hidden, revoked int
+	var hidden, revoked, again int
 	var first, last, since int64
 	r, t := &b.Report, &b.Task
 	if err := scan(&b.ID, &b.Channel, &tags, &b.Pin, &hidden, &revoked, &first, &last,
 		&r.Version, &r.State, &r.Error, &r.Board, &r.MicroPython, &r.Lib, &r.Free, &r.Channel,
-		&t.Rollout, &t.Target, &t.Offer, &t.Stage, &since, &t.Before); err != nil {
+		&t.Rollout, &t.Target, &t.Offer, &t.Stage, &since, &t.Before, &again, &t.Told); err != nil {
 		return nil, err
 	}
 	if tags != "" {
@@ -33,7 +33,7 @@ func scanBoard(scan func(...any) error) (*fleet.Board, error) {
 			return nil, fmt.Errorf("the tags of the board %q: %w", b.ID, err)
 		}
 	}
-	r.ID, b.Hidden, b.Revoked = b.ID, hidden != 0, revoked != 0
+	r.ID, b.Hidden, b.Revoked, t.Again = b.ID, hidden != 0, revoked != 0, again != 0
 	b.FirstSeen, b.LastSeen, t.Since = fromUnix(first), fromUnix(last), fromUnix(since)
 	return b, nil
 }
@@ -52,12 +52,12 @@ func boardValues(app int64, b *fleet.Board) ([]any, error) {
 	return []any{
 		app, b.ID, b.Channel, tags, b.Pin, flag(b.Hidden), flag(b.Revoked), unix(b.FirstSeen), unix(b.LastSeen),
 		r.Version, r.State, r.Error, r.Board, r.MicroPython, r.Lib, r.Free, r.Channel, b.Follows(),
-		t.Rollout, t.Target, t.Offer, int(t.Stage), unix(t.Since), t.Before,
+		t.Rollout, t.Target, t.Offer, int(t.Stage), unix(t.Since), t.Before, flag(t.Again), int(t.Told),
 	}, nil
 }
 
 const insertBoards = `INSERT INTO boards (app, id, channel, tags, pin, hidden, revoked, first_seen, last_seen,
-	version, state, error, board, micropython, lib, free, said_channel, follows, rollout, target, offer, stage, since, before)`
+	version, state, error, board, micropython, lib, free, said_channel, follows, rollout, target, offer, stage, since, before, again, told)`
 
 func insertBoard(ctx context.Context, tx querier, app int64, b *fleet.Board) (bool, error) {
 	values, err := boardValues(app, b)
@@ -65,7 +65,7 @@ func insertBoard(ctx context.Context, tx querier, app int64, b *fleet.Board) (bo
 		return false, err
 	}
 	r, err := tx.ExecContext(ctx, insertBoards+`
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
 		ON CONFLICT (app, id) DO NOTHING`, values...)
 	if err != nil {
 		return false, err
@@ -81,7 +81,7 @@ func writeBoard(ctx context.Context, tx querier, app int64, b *fleet.Board) erro
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE boards SET channel = $3, tags = $4, pin = $5, hidden = $6, revoked = $7, first_seen = $8, last_seen = $9,
 		version = $10, state = $11, error = $12, board = $13, micropython = $14, lib = $15, free = $16, said_channel = $17, follows = $18,
-		rollout = $19, target = $20, offer = $21, stage = $22, since = $23, before = $24 WHERE app = $1 AND id = $2`, values...)
+		rollout = $19, target = $20, offer = $21, stage = $22, since = $23, before = $24, again = $25, told = $26 WHERE app = $1 AND id = $2`, values...)
 	return err
 }
 
@@ -351,28 +351,16 @@ func (s *Store) ChangeBoards(ctx context.Context, by fleet.Actor, app string, id
 		if before.equal(changed) {
 			return nil, errUnchanged
 		}
+		if next.Pin != 0 && next.Pin != b.Pin {
+			if err := hasRelease(ctx, tx, id, next.Pin); err != nil && !errors.Is(err, fleet.ErrState) {
+				return nil, err
+			}
+		}
 		counts.replace(id, b, &next)
 		if err := writeTags(ctx, tx, id, b.ID, b.Tags, next.Tags); err != nil {
 			return nil, err
 		}
 		return &changed, writeBoard(ctx, tx, id, &next)
-	}, &n)
-	return n, err
-}
-
-// DeleteBoards implements fleet.Store.
-func (s *Store) DeleteBoards(ctx context.Context, by fleet.Actor, app string, ids []string) (int, error) {
-	n := 0
-	err := s.changeBoards(ctx, by, "boards.delete", app, ids, func(tx *sql.Tx, id int64, b *fleet.Board, counts countDiff) (*boardAudit, error) {
-		counts.replace(id, b, nil)
-		if err := writeTags(ctx, tx, id, b.ID, b.Tags, nil); err != nil {
-			return nil, err
-		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM boards WHERE app = $1 AND id = $2", id, b.ID); err != nil {
-			return nil, err
-		}
-		_, err := tx.ExecContext(ctx, "UPDATE apps SET boards = boards - 1 WHERE id = $1", id)
-		return nil, err
 	}, &n)
 	return n, err
 }
@@ -423,9 +411,8 @@ func (s *Store) changeBoards(ctx context.Context, by fleet.Actor, action, app st
 			if err != nil {
 				return nil, nil, err
 			}
-			if r := rollouts[b.Task.Rollout]; r != nil && b.Task.Stage.Updating() {
-				// It will not be heard of any more, and must not keep its place.
-				r.Counts.Move(b.Task.Stage, fleet.TimedOut)
+			if r := rollouts[b.Task.Rollout]; r != nil {
+				leaveRollout(r, &b.Task)
 			}
 			changed, before = append(changed, board), append(before, boardAuditOf(b))
 			if next != nil {
@@ -445,35 +432,6 @@ func (s *Store) changeBoards(ctx context.Context, by fleet.Actor, action, app st
 		}
 		return before, after, noteChanged(ctx, tx, epoch, id, changed)
 	})
-}
-
-// lockRolloutsOf locks the rollouts that boards which are to be deleted are part of,
-// in the order of their IDs. A board that begins with another rollout meanwhile has
-// its place there until that ends.
-func (s *Store) lockRolloutsOf(ctx context.Context, tx *sql.Tx, app int64, ids []string, deleted bool) (map[int64]*fleet.Rollout, error) {
-	if !deleted {
-		return nil, nil
-	}
-	var numbers []int64
-	for _, id := range ids {
-		var n int64
-		err := tx.QueryRowContext(ctx, "SELECT rollout FROM boards WHERE app = $1 AND id = $2 AND stage IN (1, 2, 3)", app, id).Scan(&n)
-		if err == nil {
-			numbers = append(numbers, n)
-		} else if !errors.Is(err, sql.ErrNoRows) {
-			return nil, err
-		}
-	}
-	slices.Sort(numbers)
-	rollouts := map[int64]*fleet.Rollout{}
-	for _, n := range slices.Compact(numbers) {
-		r, err := s.lockRollout(ctx, tx, n)
-		if err != nil {
-			return nil, err
-		}
-		rollouts[n] = &r
-	}
-	return rollouts, nil
 }
 
 // writeTags makes the index of tags fit.

@@ -18,6 +18,17 @@ var errUnchanged = errors.New("unchanged")
 // epoch, with an entry in the audit log. before and after are written as JSON. If f
 // returns errUnchanged, nothing is written, and that is no error.
 func (s *Store) change(ctx context.Context, by fleet.Actor, action, app, object string, f func(tx *sql.Tx, epoch int64) (before, after any, err error)) error {
+	return s.changeAs(ctx, &entry{by, action, app, object}, f)
+}
+
+// an entry is what the audit log says of a change, but for what was before and after.
+type entry struct {
+	by                  fleet.Actor
+	action, app, object string
+}
+
+// changeAs is change where f may still say what it does, and to what.
+func (s *Store) changeAs(ctx context.Context, e *entry, f func(tx *sql.Tx, epoch int64) (before, after any, err error)) error {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		var epoch int64
 		if err := tx.QueryRowContext(ctx, "UPDATE epoch SET epoch = epoch + 1 RETURNING epoch").Scan(&epoch); err != nil {
@@ -27,22 +38,20 @@ func (s *Store) change(ctx context.Context, by fleet.Actor, action, app, object 
 		if err != nil {
 			return err
 		}
-		if err := addAudit(ctx, tx, by, action, app, object, before, after); err != nil {
-			return err
-		}
-		return tellChange(ctx, tx, by, action, app, object, before, after)
+		return e.write(ctx, tx, before, after)
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
-		what := app
-		if object != "" {
-			what += "/" + object
+		what := e.app
+		if e.object != "" {
+			what += "/" + e.object
 		}
-		return fmt.Errorf("%s %s: %w", action, what, err)
+		return fmt.Errorf("%s %s: %w", e.action, what, err)
 	}
 	return nil
 }
 
-func addAudit(ctx context.Context, tx *sql.Tx, by fleet.Actor, action, app, object string, before, after any) error {
+// write adds the entry to the log, and tells webhooks.
+func (e *entry) write(ctx context.Context, tx *sql.Tx, before, after any) error {
 	b, err := auditJSON(before)
 	if err != nil {
 		return err
@@ -52,8 +61,11 @@ func addAudit(ctx context.Context, tx *sql.Tx, by fleet.Actor, action, app, obje
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO audit (at, actor, action, app, object, before, after) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		unix(by.At), by.Name, action, app, object, b, a)
-	return err
+		unix(e.by.At), e.by.Name, e.action, e.app, e.object, b, a)
+	if err != nil {
+		return err
+	}
+	return tellChange(ctx, tx, e.by, e.action, e.app, e.object, before, after)
 }
 
 // auditJSON returns v as JSON, "" for nil.

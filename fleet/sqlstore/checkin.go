@@ -317,8 +317,8 @@ func (b *batch) store(ctx context.Context, c *checkIn) (refused, err error) {
 		}
 	}
 	for _, m := range c.Moves {
-		b.rollouts[m.Rollout].Counts.Move(m.From, m.To)
-		if fleet.BoardEvent(m.To) == "" {
+		b.rollouts[m.Rollout].Move(m.From, m.To, c.Before.Since)
+		if fleet.BoardEvent(m.To) == "" || c.Before.HasTold(m.To) {
 			continue
 		}
 		task := c.Board.Task

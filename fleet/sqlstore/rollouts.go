@@ -11,19 +11,19 @@ import (
 	"github.com/cactuscon/saguarota/fleet"
 )
 
-const rolloutColumns = `rollouts.id, (SELECT name FROM apps WHERE apps.id = rollouts.app), channel, version, plan, state, reason, step, step_since, forgiven,
-	offered, downloading, trial, confirmed, undone, failed, timed_out`
+const rolloutColumns = `rollouts.id, (SELECT name FROM apps WHERE apps.id = rollouts.app), channel, version, plan, state, reason, step, step_since, forgiven, forgiven_at,
+	offered, downloading, trial, confirmed, undone, failed, timed_out, again`
 
 func scanRollout(scan func(...any) error) (fleet.Rollout, error) {
 	var r fleet.Rollout
 	var plan, forgiven string
-	var since int64
+	var since, forgivenAt int64
 	c := &r.Counts
-	if err := scan(&r.ID, &r.App, &r.Channel, &r.Version, &plan, &r.State, &r.Reason, &r.Step, &since, &forgiven,
-		&c[fleet.Offered], &c[fleet.Downloading], &c[fleet.Trial], &c[fleet.Confirmed], &c[fleet.Undone], &c[fleet.Failed], &c[fleet.TimedOut]); err != nil {
+	if err := scan(&r.ID, &r.App, &r.Channel, &r.Version, &plan, &r.State, &r.Reason, &r.Step, &since, &forgiven, &forgivenAt,
+		&c[fleet.Offered], &c[fleet.Downloading], &c[fleet.Trial], &c[fleet.Confirmed], &c[fleet.Undone], &c[fleet.Failed], &c[fleet.TimedOut], &c[fleet.Again]); err != nil {
 		return r, err
 	}
-	r.StepSince = fromUnix(since)
+	r.StepSince, r.ForgivenAt = fromUnix(since), fromUnix(forgivenAt)
 	if err := errors.Join(json.Unmarshal([]byte(plan), &r.Plan), json.Unmarshal([]byte(forgiven), &r.Forgiven)); err != nil {
 		return r, fmt.Errorf("rollout %d: %w", r.ID, err)
 	}
@@ -36,16 +36,21 @@ func writeRollout(ctx context.Context, tx *sql.Tx, r *fleet.Rollout) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE rollouts SET state = $1, reason = $2, step = $3, step_since = $4, forgiven = $5 WHERE id = $6",
-		string(r.State), r.Reason, r.Step, unix(r.StepSince), string(forgiven), r.ID)
+	_, err = tx.ExecContext(ctx, "UPDATE rollouts SET state = $1, reason = $2, step = $3, step_since = $4, forgiven = $5, forgiven_at = $6 WHERE id = $7",
+		string(r.State), r.Reason, r.Step, unix(r.StepSince), string(forgiven), unix(r.ForgivenAt), r.ID)
 	return err
 }
 
-// writeCounts stores the counts of a rollout whose row is locked.
+// writeCounts stores the counts of a rollout whose row is locked, and what Rollout.Move
+// has left forgiven.
 func writeCounts(ctx context.Context, tx *sql.Tx, r *fleet.Rollout) error {
+	forgiven, err := json.Marshal(r.Forgiven)
+	if err != nil {
+		return err
+	}
 	c := &r.Counts
-	_, err := tx.ExecContext(ctx, "UPDATE rollouts SET offered = $1, downloading = $2, trial = $3, confirmed = $4, undone = $5, failed = $6, timed_out = $7 WHERE id = $8",
-		c[fleet.Offered], c[fleet.Downloading], c[fleet.Trial], c[fleet.Confirmed], c[fleet.Undone], c[fleet.Failed], c[fleet.TimedOut], r.ID)
+	_, err = tx.ExecContext(ctx, "UPDATE rollouts SET offered = $1, downloading = $2, trial = $3, confirmed = $4, undone = $5, failed = $6, timed_out = $7, again = $8, forgiven = $9 WHERE id = $10",
+		c[fleet.Offered], c[fleet.Downloading], c[fleet.Trial], c[fleet.Confirmed], c[fleet.Undone], c[fleet.Failed], c[fleet.TimedOut], c[fleet.Again], string(forgiven), r.ID)
 	return err
 }
 
@@ -125,21 +130,48 @@ func hasRelease(ctx context.Context, tx *sql.Tx, app, version int64) error {
 	return err
 }
 
+// goesForward reports whether a release is not older than what a channel holds, unless
+// that is withdrawn. The error is ErrOlder.
+func goesForward(ctx context.Context, tx *sql.Tx, app int64, channel string, version int64) error {
+	var held int64
+	err := tx.QueryRowContext(ctx, "SELECT release FROM channels WHERE app = $1 AND name = $2", app, channel).Scan(&held)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && held == version {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	list, err := readReleases(ctx, tx, app, nil)
+	if err != nil {
+		return err
+	}
+	old, next := list[held], list[version]
+	if old == nil || next == nil || old.Withdrawn || next.After(old) {
+		return nil
+	}
+	return fmt.Errorf("%w: version %d, and the channel %s has version %d", fleet.ErrOlder, version, channel, held)
+}
+
 // StartRollout implements fleet.Store.
 func (s *Store) StartRollout(ctx context.Context, by fleet.Actor, r fleet.Rollout) (fleet.Rollout, error) {
 	if err := errors.Join(r.Plan.Check(), fleet.CheckName("the channel's name", r.Channel)); err != nil {
 		return r, err
 	}
-	r.State, r.Reason, r.Step, r.StepSince, r.Counts, r.Forgiven = fleet.Running, "", 0, r.Plan.Start, fleet.Counts{}, fleet.Counts{}
+	r.State, r.Reason, r.Step, r.StepSince = fleet.Running, "", 0, r.Plan.Start
+	r.Counts, r.Forgiven, r.ForgivenAt = fleet.Counts{}, fleet.Counts{}, time.Time{}
 	if r.StepSince.Before(by.At) {
 		r.StepSince = by.At
 	}
-	err := s.change(ctx, by, "rollout.start", r.App, r.Channel, func(tx *sql.Tx, _ int64) (any, any, error) {
+	e := &entry{by, "rollout.start", r.App, r.Channel}
+	err := s.changeAs(ctx, e, func(tx *sql.Tx, _ int64) (any, any, error) {
 		app, err := appID(ctx, tx, r.App)
 		if err != nil {
 			return nil, nil, err
 		}
 		if err := hasRelease(ctx, tx, app, r.Version); err != nil {
+			return nil, nil, err
+		}
+		if err := goesForward(ctx, tx, app, r.Channel, r.Version); err != nil {
 			return nil, nil, err
 		}
 		plan, err := json.Marshal(r.Plan)
@@ -163,6 +195,7 @@ func (s *Store) StartRollout(ctx context.Context, by fleet.Actor, r fleet.Rollou
 		}
 		after := auditOf(&r)
 		after.Plan = &r.Plan
+		e.object = fmt.Sprint(r.ID)
 		return nil, after, err
 	})
 	return r, err
@@ -201,6 +234,27 @@ func readRollouts(ctx context.Context, q querier, where string, args ...any) ([]
 	return list, err
 }
 
+// rolloutAction returns what the audit log calls it that a rollout has become another.
+func rolloutAction(r, next *fleet.Rollout, by fleet.Actor) string {
+	switch {
+	case next.State == r.State && next.Step != r.Step:
+		return "rollout.step"
+	case next.State == r.State:
+		return "rollout.change"
+	case next.State == fleet.Running:
+		return "rollout.resume"
+	case next.State == fleet.Paused:
+		return "rollout.pause"
+	case next.State == fleet.Halted:
+		return "rollout.halt"
+	case next.State == fleet.Aborted:
+		return "rollout.abort"
+	case by.Name == fleet.RuleActor:
+		return "rollout.finish"
+	}
+	return "rollout.promote"
+}
+
 // ChangeRollout implements fleet.Store.
 func (s *Store) ChangeRollout(ctx context.Context, by fleet.Actor, id int64, change func(fleet.Rollout) (fleet.Rollout, error)) (fleet.Rollout, error) {
 	// The application's name is for the log, and never changes.
@@ -208,7 +262,8 @@ func (s *Store) ChangeRollout(ctx context.Context, by fleet.Actor, id int64, cha
 	if err != nil {
 		return next, err
 	}
-	err = s.change(ctx, by, "rollout.change", next.App, fmt.Sprint(id), func(tx *sql.Tx, _ int64) (any, any, error) {
+	e := &entry{by, "rollout.change", next.App, fmt.Sprint(id)}
+	err = s.changeAs(ctx, e, func(tx *sql.Tx, _ int64) (any, any, error) {
 		r, err := s.lockRollout(ctx, tx, id)
 		if err != nil {
 			return nil, nil, err
@@ -219,12 +274,21 @@ func (s *Store) ChangeRollout(ctx context.Context, by fleet.Actor, id int64, cha
 		if r.State == next.State && r.Step == next.Step && r.StepSince.Equal(next.StepSince) && r.Reason == next.Reason && r.Forgiven == next.Forgiven {
 			return nil, nil, errUnchanged
 		}
+		e.action = rolloutAction(&r, &next, by)
 		if err := writeRollout(ctx, tx, &next); err != nil {
 			return nil, nil, err
 		}
+		app, err := appID(ctx, tx, r.App)
+		if err != nil {
+			return nil, nil, err
+		}
+		if next.Step != r.Step || next.State == fleet.Running && r.State != fleet.Running {
+			if err := hasRelease(ctx, tx, app, r.Version); err != nil {
+				return nil, nil, err
+			}
+		}
 		if next.State == fleet.Done {
-			app, err := appID(ctx, tx, r.App)
-			if err != nil {
+			if err := goesForward(ctx, tx, app, r.Channel, r.Version); err != nil {
 				return nil, nil, err
 			}
 			if _, err := setChannel(ctx, tx, app, r.Channel, r.Version); err != nil && !errors.Is(err, errUnchanged) {
@@ -236,124 +300,35 @@ func (s *Store) ChangeRollout(ctx context.Context, by fleet.Actor, id int64, cha
 	return next, err
 }
 
-// Advance implements fleet.Store.
-func (s *Store) Advance(ctx context.Context, now time.Time) ([]fleet.Rollout, error) {
-	open, err := readRollouts(ctx, s.read, openRollouts)
+// releaseWithdrawn pauses the rollouts of a release that is withdrawn. Where that is taken
+// back, those that run by what an older server wrote begin their step anew.
+func (s *Store) releaseWithdrawn(ctx context.Context, tx *sql.Tx, by fleet.Actor, app int64, version int64, withdrawn bool) error {
+	list, err := readRollouts(ctx, tx, "app = $1 AND version = $2 AND "+openRollouts, app, version)
 	if err != nil {
-		return nil, fmt.Errorf("read the open rollouts: %w", err)
+		return err
 	}
-	var changed []fleet.Rollout
-	for _, r := range open {
-		if err := s.timeOut(ctx, &r, now); err != nil {
-			return changed, fmt.Errorf("let boards of rollout %d time out: %w", r.ID, err)
+	for _, r := range list {
+		if r, err = s.lockRollout(ctx, tx, r.ID); err != nil {
+			return err
 		}
-		next, did, err := s.advance(ctx, r, now)
-		if err != nil {
-			return changed, err
+		if r.State != fleet.Running {
+			continue
 		}
-		if did {
-			changed = append(changed, next)
-		}
-	}
-	return changed, nil
-}
-
-// advance does what Rollout.Advance says, if it still says so when nobody else can.
-func (s *Store) advance(ctx context.Context, r fleet.Rollout, now time.Time) (fleet.Rollout, bool, error) {
-	if _, due := r.Advance(now); !due {
-		return r, false, nil
-	}
-	did := false
-	next, err := s.ChangeRollout(ctx, fleet.Actor{Name: fleet.RuleActor, At: now}, r.ID, func(r fleet.Rollout) (fleet.Rollout, error) {
-		next, due := r.Advance(now)
-		did = due
-		return next, nil
-	})
-	if errors.Is(err, fleet.ErrState) {
-		// Its release was withdrawn, so it cannot become the channel's; that the
-		// rollout is over is for a person to say.
-		return r, false, nil
-	}
-	return next, did && err == nil, err
-}
-
-// lateQuery returns the query for boards of a rollout that are under way since some time.
-func (s *Store) lateQuery(since string) string {
-	return "SELECT app, id, stage, since, rollout, target, version, error, board FROM boards WHERE rollout = $1 AND stage IN (1, 2, 3) AND " + since + " ORDER BY since, id LIMIT $3" + s.d.forUpdate
-}
-
-// timeOutBatch is how many boards time out in one transaction.
-const timeOutBatch = 500
-
-// timeOut lets those boards time out that are due, and updates r.Counts: what
-// Task.TimeOut says.
-func (s *Store) timeOut(ctx context.Context, r *fleet.Rollout, now time.Time) error {
-	after := r.Plan.Timeout
-	if after == 0 || r.Counts.Updating() == 0 {
-		return nil
-	}
-	for {
-		n := 0
-		err := s.inTx(ctx, func(tx *sql.Tx) error {
-			locked, err := s.lockRollout(ctx, tx, r.ID)
-			if err != nil {
+		next := r
+		if withdrawn {
+			if next, err = r.Pause(fmt.Sprintf("version %d is withdrawn", version)); err != nil {
 				return err
 			}
-			type late struct {
-				app    int64
-				id     string
-				task   fleet.Task
-				report fleet.Report
-			}
-			var list []late
-			var events []fleet.EventBody
-			// Two queries: an index has no part of its own for both ends of it.
-			for _, when := range []struct {
-				is string
-				at time.Time
-			}{{"since <= $2", now.Add(-after)}, {"since > $2", now.Add(fleet.MaxSkew)}} {
-				err := rows(ctx, tx, func(row *sql.Rows) error {
-					var l late
-					var since int64
-					err := row.Scan(&l.app, &l.id, &l.task.Stage, &since, &l.task.Rollout, &l.task.Target, &l.report.Version, &l.report.Error, &l.report.Board)
-					l.task.Since = fromUnix(since)
-					list = append(list, l)
-					return err
-				}, s.lateQuery(when.is), r.ID, unix(when.at), timeOutBatch)
-				if err != nil {
-					return err
-				}
-			}
-			for _, l := range list {
-				next := l.task.TimeOut(now, after)
-				if next == l.task {
-					continue
-				}
-				if _, err := tx.ExecContext(ctx, "UPDATE boards SET stage = $1, since = $2 WHERE app = $3 AND id = $4", next.Stage, unix(next.Since), l.app, l.id); err != nil {
-					return err
-				}
-				locked.Counts.Move(l.task.Stage, next.Stage)
-				if next.Stage == l.task.Stage {
-					continue
-				}
-				event, err := boardEvent(r.App, l.id, l.task, next.Stage, &l.report, now)
-				if err != nil {
-					return err
-				}
-				events = append(events, event)
-			}
-			n = len(list)
-			r.Counts = locked.Counts
-			if n == 0 {
-				return nil
-			}
-			if err := writeCounts(ctx, tx, &locked); err != nil {
-				return err
-			}
-			return tell(ctx, tx, events...)
-		})
-		if err != nil || n < timeOutBatch {
+		} else if by.At.After(r.StepSince) {
+			next.StepSince = by.At
+		}
+		if err := writeRollout(ctx, tx, &next); err != nil {
+			return err
+		}
+		e := entry{by, rolloutAction(&r, &next, by), r.App, fmt.Sprint(r.ID)}
+		if err := e.write(ctx, tx, auditOf(&r), auditOf(&next)); err != nil {
 			return err
 		}
 	}
+	return nil
 }

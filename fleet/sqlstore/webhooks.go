@@ -215,8 +215,8 @@ func eventOf(action string, before, after any) fleet.Event {
 		return fleet.EventChannelSet
 	case "rollout.start":
 		return fleet.EventRolloutStarted
-	case "rollout.change":
-		was, _ := before.(rolloutAudit)
+	}
+	if was, ok := before.(rolloutAudit); ok {
 		is, _ := after.(rolloutAudit)
 		return fleet.RolloutEvent(was.State, is.State, was.Step != is.Step)
 	}

@@ -117,7 +117,8 @@ func testChannels(t *testing.T, open func(t *testing.T) fleet.Store) {
 	want(t, "a channel without name", s.SetChannel(ctx, ada, "badge", "", 1), fleet.ErrInvalid)
 	must(t, s.ChangeRelease(ctx, ada, "badge", 1, func(r *fleet.Release) error { r.Withdrawn = true; return nil }))
 	want(t, "a withdrawn version", s.SetChannel(ctx, ada, "badge", "beta", 1), fleet.ErrState)
-	_, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) { r.Channel = "beta" }))
+	must(t, s.AddRelease(ctx, ada, NewRelease(t, "badge", 3), nil))
+	_, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) { r.Channel, r.Version = "beta", 3 }))
 	must(t, err)
 	want(t, "a channel with a rollout", s.SetChannel(ctx, ada, "badge", "beta", 1), fleet.ErrState)
 

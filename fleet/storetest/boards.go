@@ -128,6 +128,8 @@ func testChangeBoards(t *testing.T, open func(t *testing.T) fleet.Store) {
 		_, err := change(f, "b0")
 		want(t, what, err, fleet.ErrInvalid)
 	}
+	_, err = change(func(b *fleet.Board) error { b.Pin = 9; return nil }, "b0")
+	want(t, "a pin to what was never published", err, fleet.ErrNotFound)
 	if b, err := s.Board(ctx, "badge", "b0"); err != nil || b.Tags != nil || n != 0 {
 		t.Errorf("changed %d, the board that was first has %v, %v", n, b.Tags, err)
 	}
@@ -149,7 +151,10 @@ func testChangeBoards(t *testing.T, open func(t *testing.T) fleet.Store) {
 func testDeleteBoards(t *testing.T, open func(t *testing.T) fleet.Store) {
 	s := begin(t, open)
 	ctx := t.Context()
-	r, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) { r.Plan.MaxUpdating = 1 }))
+	r, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) {
+		r.Plan.MaxUpdating = 1
+		r.Plan.Halt = fleet.HaltRule{Percent: 1, AtLeast: 1, Kind: fleet.KindAll}
+	}))
 	must(t, err)
 	if _, err := poll(t, s, fleet.Report{ID: "b1", Version: 1}, noon); err != nil {
 		t.Fatal(err)
@@ -167,12 +172,39 @@ func testDeleteBoards(t *testing.T, open func(t *testing.T) fleet.Store) {
 	if list, err := s.Boards(ctx, "badge", fleet.Filter{By: fleet.ByTag, Value: "lab"}, "", 9); err != nil || len(list) != 0 {
 		t.Errorf("with its tag there are %d, %v", len(list), err)
 	}
-	// Its place in the rollout is another's now.
-	if got := rollout(t, s, r.ID).Counts; got != (fleet.Counts{fleet.TimedOut: 1}) {
-		t.Errorf("the counts are %v", got)
+	// Its place in the rollout is another's now, and nothing has gone wrong.
+	_, err = s.Advance(ctx, noon)
+	must(t, err)
+	if got := rollout(t, s, r.ID); got.Counts != (fleet.Counts{}) || got.State != fleet.Running {
+		t.Errorf("the rollout is %s, the counts are %v", got.State, got.Counts)
 	}
 	if d, err := poll(t, s, fleet.Report{ID: "b2", Version: 1}, noon); err != nil || d.Release == nil {
 		t.Errorf("the next is offered %v, %v", d.Release, err)
+	}
+}
+
+// A board that is revoked stays so: deleted, it would be taken in again.
+func testDeleteRevokedBoards(t *testing.T, open func(t *testing.T) fleet.Store) {
+	s := begin(t, open)
+	ctx := t.Context()
+	for _, id := range []string{"b1", "b2"} {
+		must(t, s.CheckIn(ctx, newBoard(id)))
+	}
+	revoke := func(on bool) {
+		t.Helper()
+		_, err := s.ChangeBoards(ctx, ada, "badge", []string{"b1"}, func(b *fleet.Board) error { b.Revoked = on; return nil })
+		must(t, err)
+	}
+	revoke(true)
+	if n, err := s.DeleteBoards(ctx, ada, "badge", []string{"b1", "b2"}); n != 1 || err != nil {
+		t.Errorf("deleted %d, %v", n, err)
+	}
+	if b, err := s.Board(ctx, "badge", "b1"); err != nil || !b.Revoked {
+		t.Errorf("the board that is revoked: %+v, %v", b, err)
+	}
+	revoke(false)
+	if n, err := s.DeleteBoards(ctx, ada, "badge", []string{"b1"}); n != 1 || err != nil {
+		t.Errorf("deleted %d that are not revoked any more, %v", n, err)
 	}
 }
 

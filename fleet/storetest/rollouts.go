@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,6 +93,63 @@ func testRolloutOperations(t *testing.T, open func(t *testing.T) fleet.Store) {
 	want(t, "a rollout that there is not", err, fleet.ErrNotFound)
 }
 
+// The log says by name what became of a rollout, and has its number.
+func testRolloutAudit(t *testing.T, open func(t *testing.T) fleet.Store) {
+	s := begin(t, open)
+	ctx := t.Context()
+	steps := func(r *fleet.Rollout) {
+		r.Plan.Steps = []fleet.Step{{Share: 100, Every: time.Hour}, {Share: 200, Every: time.Hour}, {Share: fleet.All, Every: time.Hour}}
+		r.Plan.Halt = fleet.HaltRule{Percent: 1, AtLeast: 1, Kind: fleet.KindFailed}
+	}
+	var expected []string
+	start := func() func(string, func(fleet.Rollout) (fleet.Rollout, error)) {
+		r, err := s.StartRollout(ctx, ada, NewRollout("badge", steps))
+		must(t, err)
+		expected = append(expected, fmt.Sprint("ada rollout.start ", r.ID))
+		return func(action string, f func(fleet.Rollout) (fleet.Rollout, error)) {
+			t.Helper()
+			_, err := s.ChangeRollout(ctx, ada, r.ID, f)
+			must(t, err)
+			expected = append(expected, fmt.Sprint("ada ", action, " ", r.ID))
+		}
+	}
+	change := start()
+	resume := func(r fleet.Rollout) (fleet.Rollout, error) { return r.Resume(noon) }
+	change("rollout.pause", func(r fleet.Rollout) (fleet.Rollout, error) { return r.Pause("") })
+	change("rollout.resume", resume)
+	change("rollout.step", func(r fleet.Rollout) (fleet.Rollout, error) { return r.Forward(noon) })
+	change("rollout.halt", func(r fleet.Rollout) (fleet.Rollout, error) {
+		r.Counts = fleet.Counts{fleet.Failed: 1}
+		next, _ := r.Advance(noon)
+		return next, nil
+	})
+	change("rollout.resume", resume)
+	change("rollout.abort", func(r fleet.Rollout) (fleet.Rollout, error) { return r.Abort("") })
+	change = start()
+	for hour := 1; hour <= 2; hour++ {
+		_, err := s.Advance(ctx, noon.Add(time.Duration(hour)*time.Hour))
+		must(t, err)
+	}
+	expected = append(expected, "rule rollout.step 2", "rule rollout.step 2")
+	change("rollout.promote", func(r fleet.Rollout) (fleet.Rollout, error) { return r.Promote("") })
+	must(t, s.AddRelease(ctx, ada, NewRelease(t, "badge", 3), nil))
+	_, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) { r.Version = 3 }))
+	must(t, err)
+	_, err = s.Advance(ctx, noon.Add(time.Hour))
+	must(t, err)
+	expected = append(expected, "ada rollout.start 3", "rule rollout.finish 3")
+
+	log, err := s.Audit(ctx, "badge", 0, 100)
+	must(t, err)
+	var got []string
+	for _, e := range log {
+		if strings.HasPrefix(e.Action, "rollout.") {
+			got = append([]string{e.Actor + " " + e.Action + " " + e.Object}, got...)
+		}
+	}
+	diff(t, "the log of rollouts", expected, got)
+}
+
 // Of servers that all see that a step is due, one takes it.
 func testAdvanceOnce(t *testing.T, open func(t *testing.T) fleet.Store) {
 	first := begin(t, open)
@@ -131,8 +189,12 @@ func testAdvanceOnce(t *testing.T, open func(t *testing.T) fleet.Store) {
 	}
 	log, err := first.Audit(ctx, "badge", 0, 6)
 	must(t, err)
-	for _, e := range log {
-		if e.Actor != fleet.RuleActor || e.Action != "rollout.change" {
+	for i, e := range log {
+		action := "rollout.step"
+		if i == 0 {
+			action = "rollout.finish"
+		}
+		if e.Actor != fleet.RuleActor || e.Action != action {
 			t.Errorf("%s did %s", e.Actor, e.Action)
 		}
 	}

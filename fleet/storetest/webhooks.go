@@ -152,7 +152,7 @@ func testWebhookEvents(t *testing.T, open func(t *testing.T) fleet.Store) {
 	diff(t, "told all", []string{
 		"release.published badge 3 ada",
 		"channel.set badge beta ada",
-		"rollout.started badge stable ada",
+		"rollout.started badge " + id + " ada",
 		"rollout.paused badge " + id + " ada",
 		"rollout.resumed badge " + id + " ada",
 		"rollout.step badge " + id + " rule",
@@ -200,6 +200,56 @@ func testWebhookBoardEvents(t *testing.T, open func(t *testing.T) fleet.Store) {
 	if body := string(deliveries[len(deliveries)-1].Body); !strings.Contains(body, fmt.Sprintf(`"after":{"rollout":%d,"target":2,"version":1,"error":"trial_failed","board":"Pico W"}`, ro.ID)) {
 		t.Errorf("the body is %s", body)
 	}
+}
+
+// A board that fails again and again at one version is told of once.
+func testWebhookBoardEventsOnce(t *testing.T, open func(t *testing.T) fleet.Store) {
+	s := begin(t, open)
+	ctx := t.Context()
+	w := newWebhook(t, s, fleet.EventBoardUndone, fleet.EventBoardFailed, fleet.EventBoardTimedOut)
+	start := func(version int64) fleet.Rollout {
+		t.Helper()
+		r, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) {
+			r.Version, r.Plan.Timeout = version, time.Hour
+			r.Plan.Steps[0].Every = 0
+		}))
+		must(t, err)
+		return r
+	}
+	alternate := func() {
+		t.Helper()
+		for range 3 {
+			for _, r := range []fleet.Report{
+				{ID: "b1", Version: 1, State: "idle"},
+				{ID: "b1", Version: 1, State: "installing"},
+				{ID: "b1", Version: 1, State: "installing", Error: "download_failed"},
+				{ID: "b1", Version: 1, State: "installing"},
+			} {
+				_, err := poll(t, s, r, noon)
+				must(t, err)
+			}
+			_, err := s.Advance(ctx, noon.Add(time.Hour))
+			must(t, err)
+		}
+	}
+	abort := func(r fleet.Rollout) {
+		t.Helper()
+		_, err := s.ChangeRollout(ctx, ada, r.ID, func(r fleet.Rollout) (fleet.Rollout, error) { return r.Abort("") })
+		must(t, err)
+	}
+	once := []string{"board.failed badge b1 board", "board.timed_out badge b1 board"}
+	r := start(2)
+	alternate()
+	diff(t, "told", once, told(t, s, w.ID))
+	abort(r)
+	r = start(2) // of the same version
+	alternate()
+	diff(t, "told of the same version again", once, told(t, s, w.ID))
+	abort(r)
+	must(t, s.AddRelease(ctx, ada, NewRelease(t, "badge", 3), nil))
+	start(3)
+	alternate()
+	diff(t, "told of the next version", append(once, once...), told(t, s, w.ID))
 }
 
 // Any number of servers tell each webhook of each event once, as long as none is killed.

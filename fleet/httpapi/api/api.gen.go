@@ -195,6 +195,8 @@ type ChannelChange struct {
 
 // Counts defines model for Counts.
 type Counts struct {
+	// Again of those that failed or timed out, how many are offered the release again, within the maximum
+	Again       int64 `json:"again"`
 	Confirmed   int64 `json:"confirmed"`
 	Downloading int64 `json:"downloading"`
 	Failed      int64 `json:"failed"`
