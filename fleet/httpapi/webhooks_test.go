@@ -124,7 +124,7 @@ func TestWebhookIsTold(t *testing.T) {
 		t.Error("it is told twice")
 	}
 	// Nobody is shown the secret again, and no log has it.
-	client := r.client(r.token("admin", fleet.ScopeAdmin))
+	client := r.client(r.token("another", fleet.ScopeAdmin))
 	list, err := client.ListWebhooksWithResponse(t.Context())
 	r.must(err)
 	deliveries, err := client.ListDeliveriesWithResponse(t.Context(), id, nil)

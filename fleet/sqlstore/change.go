@@ -110,7 +110,16 @@ func (s *Store) Audit(ctx context.Context, app string, before int64, limit int) 
 // AddToken implements fleet.Store.
 func (s *Store) AddToken(ctx context.Context, by fleet.Actor, t fleet.Token) (fleet.Token, error) {
 	err := s.change(ctx, by, "token.add", "", t.Name, func(tx *sql.Tx, _ int64) (any, any, error) {
-		err := tx.QueryRowContext(ctx, "INSERT INTO tokens (name, hash, scope, created, expires, revoked) VALUES ($1, $2, $3, $4, $5, 0) RETURNING id",
+		// Who did what could not be told apart otherwise. Changes come one after the other.
+		var valid int
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM tokens WHERE name = $1 AND revoked = 0 AND (expires = 0 OR expires > $2)", t.Name, unix(by.At)).Scan(&valid)
+		if err == nil && valid > 0 {
+			err = fmt.Errorf("%w: a valid token of the name %q", fleet.ErrExists, t.Name)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		err = tx.QueryRowContext(ctx, "INSERT INTO tokens (name, hash, scope, created, expires, revoked) VALUES ($1, $2, $3, $4, $5, 0) RETURNING id",
 			t.Name, t.Hash[:], string(t.Scope), unix(t.Created), unix(t.Expires)).Scan(&t.ID)
 		return nil, tokenAudit{t.ID, t.Scope, t.Expires}, err
 	})

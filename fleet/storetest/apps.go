@@ -148,6 +148,21 @@ func testTokens(t *testing.T, open func(t *testing.T) fleet.Store) {
 	want(t, "a token that there is not", s.RevokeToken(ctx, ada, 99), fleet.ErrNotFound)
 	tokens[1].Revoked = later.At
 
+	// A name is that of one valid token: the audit log has nothing else to tell them by.
+	for _, c := range []struct {
+		name string
+		at   time.Time
+		want error
+	}{{"ada", later.At, fleet.ErrExists}, {"ci", later.At, nil}, {"ada", noon.Add(time.Hour), nil}, {"ada", noon.Add(time.Hour), fleet.ErrExists}} {
+		token, _, err := fleet.NewToken([32]byte{byte(len(tokens))}, c.name, fleet.ScopeRead, c.at, time.Time{})
+		must(t, err)
+		token, err = s.AddToken(ctx, fleet.Actor{Name: "ada", At: c.at}, token)
+		want(t, "another token named "+c.name, err, c.want)
+		if err == nil {
+			tokens = append(tokens, token)
+		}
+	}
+
 	got, err := s.Tokens(ctx)
 	must(t, err)
 	diff(t, "the tokens", tokens, got)
