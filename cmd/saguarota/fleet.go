@@ -38,11 +38,16 @@ func readSettings(flags *pflag.FlagSet) error {
 		return err
 	}
 	var problems []error
+	known := map[string]bool{}
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || f.Name == "config" {
+		if f.Name == "help" {
 			return
 		}
 		name := settingPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		known[name] = true
+		if f.Changed || f.Name == "config" {
+			return
+		}
 		value, where := os.Getenv(name), name
 		if value == "" {
 			value, where = file[f.Name], "the configuration file"
@@ -58,6 +63,11 @@ func readSettings(flags *pflag.FlagSet) error {
 	for name := range file {
 		if f := flags.Lookup(name); f == nil || name == "config" || name == "help" {
 			problems = append(problems, fmt.Errorf("the configuration file: there is no option %q", name))
+		}
+	}
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, settingPrefix) && !known[name] {
+			problems = append(problems, withHint(fmt.Errorf("the variable %s: there is no such option", name), "the names are those of the options, such as %sDATA for --data", settingPrefix))
 		}
 	}
 	return errors.Join(problems...)

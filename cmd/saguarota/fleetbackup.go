@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cactuscon/saguarota/fleet/blob"
 	"github.com/cactuscon/saguarota/fleet/sqlstore"
 )
 
@@ -48,7 +49,7 @@ func fleetBackupCommand() *cobra.Command {
 			case err != nil:
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: the database of %s\nNow copy the files of releases, too: %s\n", args[0], o.db, o.blobs)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: the database of %s\nNow copy the files of releases, too: %s\n", args[0], o.db, blob.Redacted(o.blobs))
 			return nil
 		},
 	}

@@ -58,7 +58,7 @@ func (s *serverFlags) client() (*api.ClientWithResponses, error) {
 		token = string(data)
 	}
 	if token = strings.TrimSpace(token); token == "" {
-		return nil, withHint(errors.New("there is no token"), "set SAGUAROTA_TOKEN, or give a file with --token-file; the server printed the first one when it was started first")
+		return nil, withHint(errors.New("there is no token"), "set SAGUAROTA_TOKEN, or give a file with --token-file; the server printed the first one when it was started first; where it was lost: saguarota fleet token add NAME --scope admin --data DIR")
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("the server redirects; give the URL that it really has") // and do not show it the token
@@ -114,6 +114,10 @@ func done(a answered, err error) error {
 	}
 	e := a.GetJSONDefault()
 	if e == nil {
+		// By whom, says toHTTPS, or Go's own server at a port for HTTPS.
+		if text := string(a.GetBody()); a.StatusCode() == http.StatusBadRequest && (strings.TrimSpace(text) == useHTTPS || strings.Contains(text, "HTTP request to an HTTPS server")) {
+			return withHint(errors.New("the server takes calls by HTTPS only"), "give its URL with https:// and the port of that; the token that was just sent openly may have been read: replace it")
+		}
 		return withHint(fmt.Errorf("the server answers %d", a.StatusCode()), "check that its URL is that of a fleet server")
 	}
 	err = errors.New(e.Message)

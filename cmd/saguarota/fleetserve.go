@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -95,10 +96,21 @@ func (o *fleetOptions) add(flags *pflag.FlagSet) {
 // maxPackInput is the most that makes sense: releases that are larger have no packs.
 const maxPackInput = 2 * pack.MaxBytes >> 20
 
-// complete fills in what follows from --data, and says what is missing.
-func (o *fleetOptions) complete() error {
+// completeDB fills in where the database is, and says if it can be none.
+func (o *fleetOptions) completeDB() error {
 	if o.db == "" && o.data != "" {
 		o.db = filepath.Join(o.data, "fleet.db")
+	}
+	if err := sqlstore.CheckWhere(o.db); err != nil {
+		return withHint(fmt.Errorf("--db: %w", err), "write it as postgres://USER@HOST/NAME?sslmode=…, or a file as ./NAME")
+	}
+	return nil
+}
+
+// complete fills in what follows from --data, and says what is missing.
+func (o *fleetOptions) complete() error {
+	if err := o.completeDB(); err != nil {
+		return err
 	}
 	if o.blobs == "" && o.data != "" {
 		o.blobs = filepath.Join(o.data, "blobs")
@@ -124,6 +136,14 @@ func (o *fleetOptions) complete() error {
 	}
 	_, err := o.networks()
 	return err
+}
+
+// where returns the options that name the database, for people.
+func (o *fleetOptions) where() string {
+	if o.data != "" && o.db == filepath.Join(o.data, "fleet.db") {
+		return "--data " + o.data
+	}
+	return "--db '" + sqlstore.Redacted(o.db) + "'"
 }
 
 // networks returns the networks of --proxy.
@@ -240,7 +260,7 @@ func fleetServe(cmd *cobra.Command, o fleetOptions) (err error) {
 		webs[0].listener = tls.NewListener(webs[0].listener, secured.config)
 	}
 	url := scheme + "://" + net.JoinHostPort(o.host, strconv.Itoa(port))
-	if err := welcomeFleet(ctx, cmd.OutOrStdout(), url, server, store); err != nil {
+	if err := welcomeFleet(ctx, cmd.OutOrStdout(), url, o.where(), server, store); err != nil {
 		for _, w := range webs {
 			err = errors.Join(err, w.listener.Close())
 		}
@@ -307,8 +327,9 @@ func serveUntil(ctx context.Context, server *httpapi.Server, webs []web) error {
 	return err
 }
 
-// welcomeFleet says where the server is, and makes the first token.
-func welcomeFleet(ctx context.Context, w io.Writer, url string, server *httpapi.Server, store fleet.Store) error {
+// welcomeFleet says where the server is, and makes the first token, or says how to make one
+// where people can do nothing. where are the options that name the database.
+func welcomeFleet(ctx context.Context, w io.Writer, url, where string, server *httpapi.Server, store fleet.Store) error {
 	text := fmt.Sprintf("listening on %s\nfor boards: %s/ota/APP/versions.json\nfor people: %s/\nfor programs: %s/api/openapi.json\n", url, url, url, url)
 	tokens, err := store.Tokens(ctx)
 	if err != nil {
@@ -316,63 +337,16 @@ func welcomeFleet(ctx context.Context, w io.Writer, url string, server *httpapi.
 	}
 	if len(tokens) == 0 {
 		secret, err := server.NewToken(ctx, fleet.Actor{Name: "start", At: time.Now()}, "first", fleet.ScopeAdmin, time.Time{})
-		if err != nil {
+		switch {
+		case err == nil:
+			text += fmt.Sprintf("\nThe first token, which allows everything. It is not shown again:\n\n    export SAGUAROTA_SERVER=%s\n    export SAGUAROTA_TOKEN=%s\n\n", url, secret)
+		case !errors.Is(err, fleet.ErrExists): // then another server was faster
 			return err
 		}
-		text += fmt.Sprintf("\nThe first token, which allows everything. It is not shown again:\n\n    export SAGUAROTA_SERVER=%s\n    export SAGUAROTA_TOKEN=%s\n\n", url, secret)
+	}
+	if len(tokens) > 0 && !slices.ContainsFunc(tokens, func(t fleet.Token) bool { return t.Check(time.Now(), fleet.ScopeAdmin) == nil }) {
+		text += "\nNo token with the scope admin is valid. To make one, where the database is:\n\n    saguarota fleet token add NAME --scope admin " + where + "\n\n"
 	}
 	_, err = io.WriteString(w, text+"Ctrl-C stops the server.\n")
 	return err
-}
-
-const fleetCheckLong = `Check the configuration of a fleet server, and what it needs.
-
-The options are those of "saguarota fleet serve". The database and the files of
-releases are opened as the server would, so what is missing is made, too.`
-
-func fleetCheckCommand() *cobra.Command {
-	var o fleetOptions
-	cmd := &cobra.Command{
-		Use:   "check --data DIR",
-		Short: "Check the configuration of a fleet server",
-		Long:  fleetCheckLong,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := readSettings(cmd.Flags()); err != nil {
-				return err
-			}
-			if err := o.complete(); err != nil {
-				return err
-			}
-			return fleetCheck(cmd, o)
-		},
-	}
-	o.add(cmd.Flags())
-	return cmd
-}
-
-func fleetCheck(cmd *cobra.Command, o fleetOptions) (err error) {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
-	defer stop()
-	certificate, err := o.tls.check(ctx)
-	if err != nil {
-		return err
-	}
-	store, blobs, err := o.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := blobs.Ping(ctx); err != nil {
-		return withHint(err, "check --blobs, and that this user may write there")
-	}
-	apps, err := store.Apps(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "database: %s\nfiles: %s\n%s%s\n", sqlstore.Redacted(o.db), blobs, certificate, plural(len(apps), "application"))
-	if len(apps) == 0 {
-		fmt.Fprintln(cmd.OutOrStdout(), "There is no application yet: saguarota fleet app add NAME --pub KEY")
-	}
-	return nil
 }

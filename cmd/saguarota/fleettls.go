@@ -360,6 +360,9 @@ func strict(next http.Handler) http.Handler {
 	})
 }
 
+// useHTTPS is what toHTTPS says of a call, by which commands know it.
+const useHTTPS = "use https"
+
 // toHTTPS leads who asks by HTTP to the same path by HTTPS. What is more than a question is
 // refused: it should not have been sent openly, and would be sent again.
 func toHTTPS(port int) http.Handler {
@@ -371,7 +374,7 @@ func toHTTPS(port int) http.Handler {
 		host = strings.Trim(host, "[]")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead || host == "" || strings.HasPrefix(r.URL.Path, "/api/") {
 			w.Header().Set("Connection", "close") // whatever follows is not wanted
-			http.Error(w, "use https", http.StatusBadRequest)
+			http.Error(w, useHTTPS, http.StatusBadRequest)
 			return
 		}
 		at := net.JoinHostPort(host, strconv.Itoa(port))

@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cactuscon/saguarota/fleet"
+	"github.com/cactuscon/saguarota/fleet/httpapi"
 	"github.com/cactuscon/saguarota/fleet/httpapi/api"
+	"github.com/cactuscon/saguarota/fleet/sqlstore"
 )
 
 func fleetTokenCommand() *cobra.Command {
@@ -18,29 +23,78 @@ func fleetTokenCommand() *cobra.Command {
 	return cmd
 }
 
+const fleetTokenAddLong = `Make a token and print it. It is not shown again: the server keeps its hash only.
+
+Scopes are read, publish, manage and admin; each includes those before it.
+
+Where the only token with the scope admin was lost, whoever may write to the database
+makes another one with --data or --db, which go straight there, past the server. That
+may run meanwhile, and takes the token at once. It is in the audit log, too. Then
+revoke the lost one.`
+
+const fleetTokenAddExample = `  saguarota fleet token add ci --scope publish --days 365
+  saguarota fleet token add ada --scope admin --data /var/lib/saguarota`
+
 func fleetTokenAddCommand() *cobra.Command {
 	var s serverFlags
+	var o fleetOptions // of which only where the database is
 	var scope string
 	var days int64
 	cmd := &cobra.Command{
 		Use:     "add NAME --scope SCOPE",
 		Short:   "Make a token and print it",
-		Long:    "Make a token and print it. It is not shown again: the server keeps its hash only.\n\nScopes are read, publish, manage and admin; each includes those before it.",
-		Example: "  saguarota fleet token add ci --scope publish --days 365",
+		Long:    fleetTokenAddLong,
+		Example: fleetTokenAddExample,
 		Args:    oneArgument("name", "saguarota fleet token add NAME --scope SCOPE"),
-		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
-			made, err := client.AddTokenWithResponse(ctx, api.NewToken{Name: args[0], Scope: scope, Days: &days})
-			if err := done(made, err); err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), made.JSON200.Secret)
-			return nil
-		}),
+	}
+	byServer := s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
+		made, err := client.AddTokenWithResponse(ctx, api.NewToken{Name: args[0], Scope: scope, Days: &days})
+		if err := done(made, err); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), made.JSON200.Secret)
+		return nil
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.data == "" && o.db == "" {
+			return byServer(cmd, args)
+		}
+		if s.server != "" || s.token != "" {
+			return withHint(errors.New("a token is made by a server, or in its database, not both"), "leave out --server and --token-file, or --data and --db")
+		}
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		secret, err := addToken(ctx, &o, args[0], scope, days)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), secret)
+		return nil
 	}
 	s.add(cmd.Flags())
 	cmd.Flags().StringVar(&scope, "scope", "read", "what it allows: read, publish, manage or admin")
 	cmd.Flags().Int64Var(&days, "days", 0, "after how many days it expires; 0: never")
+	cmd.Flags().StringVar(&o.data, "data", "", "make it in the database in this folder of a server, without asking that")
+	cmd.Flags().StringVar(&o.db, "db", "", "make it in this database, without asking a server: a file of SQLite, or postgres://USER@HOST/NAME")
 	return cmd
+}
+
+// addToken makes a token in a database that is there, and returns its secret.
+func addToken(ctx context.Context, o *fleetOptions, name, scope string, days int64) (secret string, err error) {
+	if err := o.completeDB(); err != nil {
+		return "", err
+	}
+	if !sqlstore.IsPostgres(o.db) {
+		if _, err := os.Stat(o.db); err != nil {
+			return "", withHint(err, "give the folder of a server that was started before with --data, or its database with --db")
+		}
+	}
+	store, err := sqlstore.Open(ctx, o.db)
+	if err != nil {
+		return "", withHint(err, "check --data or --db, and that this user may write there")
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return httpapi.NewToken(ctx, store, fleet.Actor{Name: "command line", At: time.Now()}, name, fleet.Scope(scope), days)
 }
 
 func fleetTokenListCommand() *cobra.Command {

@@ -112,6 +112,19 @@ func shown(u *url.URL) string {
 	return s
 }
 
+// Redacted returns where, of which Open makes a store, without anything that may be a key.
+func Redacted(where string) string {
+	scheme := begin.FindString(where)
+	if scheme == "" {
+		return where
+	}
+	u, err := url.Parse(where)
+	if err != nil || !strings.HasPrefix(where[len(scheme):], "//") {
+		return scheme + "…"
+	}
+	return shown(u)
+}
+
 // String implements Store.
 func (s *S3) String() string { return s.where }
 

@@ -213,30 +213,40 @@ func (a admin) ListTokens(ctx context.Context, _ api.ListTokensRequestObject) (a
 const maxTokenDays = 36500
 
 func (a admin) AddToken(ctx context.Context, r api.AddTokenRequestObject) (api.AddTokenResponseObject, error) {
-	days := or(r.Body.Days)
-	if days < 0 || days > maxTokenDays {
-		return nil, fmt.Errorf("%w: a token cannot expire after %d days", fleet.ErrInvalid, days)
-	}
-	var expires time.Time
-	if days > 0 {
-		expires = a.now().AddDate(0, 0, int(days))
-	}
-	secret, err := a.NewToken(ctx, a.actor(ctx), r.Body.Name, fleet.Scope(r.Body.Scope), expires)
+	secret, err := NewToken(ctx, a.store, a.actor(ctx), r.Body.Name, fleet.Scope(r.Body.Scope), or(r.Body.Days))
 	if err != nil {
 		return nil, err
 	}
 	return api.AddToken200JSONResponse{Secret: secret}, nil
 }
 
-// NewToken stores a new token and returns what its owner has to show.
+// NewToken stores a new token, which expires after so many days, never if it is 0, and
+// returns what its owner has to show. Errors are fleet.ErrInvalid, and fleet.ErrExists
+// where another one of that name is valid.
+func NewToken(ctx context.Context, store fleet.Store, by fleet.Actor, name string, scope fleet.Scope, days int64) (string, error) {
+	if days < 0 || days > maxTokenDays {
+		return "", fmt.Errorf("%w: a token cannot expire after %d days", fleet.ErrInvalid, days)
+	}
+	var expires time.Time
+	if days > 0 {
+		expires = by.At.AddDate(0, 0, int(days))
+	}
+	return addToken(ctx, store, by, name, scope, expires)
+}
+
+// NewToken is the function of that name, for this server's store and a time.
 func (s *Server) NewToken(ctx context.Context, by fleet.Actor, name string, scope fleet.Scope, expires time.Time) (string, error) {
+	return addToken(ctx, s.store, by, name, scope, expires)
+}
+
+func addToken(ctx context.Context, store fleet.Store, by fleet.Actor, name string, scope fleet.Scope, expires time.Time) (string, error) {
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	token, secret, err := fleet.NewToken(random, name, scope, by.At, expires)
 	if err != nil {
 		return "", err
 	}
-	_, err = s.store.AddToken(ctx, by, token)
+	_, err = store.AddToken(ctx, by, token)
 	return secret, err
 }
 
