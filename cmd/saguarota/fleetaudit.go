@@ -16,12 +16,14 @@ import (
 
 const fleetAuditLong = `Show what was changed, by whom and when, the newest first.
 
-APP leaves out other applications. --actor is the name of a token, or "rule" for what
-rollouts did by themselves. --action is such as rollout.start; what ends in a dot, such
-as "rollout.", is all that begin so. With --json there is one JSON object in a line,
-with what it was before and after.`
+APP, or --app APP, leaves out other applications. --actor is the name of a token, or
+"rule" for what rollouts did by themselves. --action is such as rollout.start; what ends
+in a dot, such as "rollout.", is all that begin so. --object is a channel, a version, a
+rollout's number or a board. With --json there is one JSON object in a line, with what it
+was before and after.`
 
 const fleetAuditExample = `  saguarota fleet audit badge --since 24h
+  saguarota fleet audit --app badge --object 3
   saguarota fleet audit --actor rule --action rollout. --json`
 
 // auditFilter says which entries are wanted.
@@ -40,7 +42,7 @@ func (f *auditFilter) matches(e *api.AuditEntry) bool {
 func fleetAuditCommand() *cobra.Command {
 	var s serverFlags
 	var f auditFilter
-	var since string
+	var since, app string
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -65,8 +67,10 @@ func fleetAuditCommand() *cobra.Command {
 				}
 				f.since = time.Now().Add(-age)
 			}
-			app := ""
 			if len(args) > 0 {
+				if app != "" && app != args[0] {
+					return withHint(fmt.Errorf("--app is %s, and %s is named, too", app, args[0]), "give one of them")
+				}
 				app = args[0]
 			}
 			entries, err := auditEntries(ctx, client, app, &f, limit)
@@ -81,9 +85,10 @@ func fleetAuditCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	s.add(flags)
+	flags.StringVar(&app, "app", "", "only this application")
 	flags.StringVar(&f.actor, "actor", "", "only what this one did")
 	flags.StringVar(&f.action, "action", "", "only this action, or those that begin with what ends in a dot")
-	flags.StringVar(&f.object, "object", "", "only what was done to this: a channel, a version, a board …")
+	flags.StringVar(&f.object, "object", "", "only what was done to this: a channel, a version, a rollout's number, a board …")
 	flags.StringVar(&since, "since", "", "only the last hours or days, such as 36h or 30d")
 	flags.IntVar(&limit, "limit", 100, "how many at most")
 	flags.BoolVar(&asJSON, "json", false, "as JSON, one entry in a line")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -13,7 +14,10 @@ import (
 )
 
 // unseenFlag chooses boards that have not polled for long, in place of naming them.
-type unseenFlag struct{ age string }
+type unseenFlag struct {
+	age     string
+	revoked int // of those, how many are left out
+}
 
 func (u *unseenFlag) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&u.age, "unseen", "", "boards that have not polled for so long, such as 90d, in place of naming them")
@@ -34,7 +38,7 @@ func (u *unseenFlag) args(usage string) cobra.PositionalArgs {
 
 // boards returns the boards that are meant: those that are named, or all of the
 // application that have not polled for so long. A board that was registered and has not
-// polled yet is still awaited.
+// polled yet is still awaited; and when one that is revoked polls is not known.
 func (u *unseenFlag) boards(ctx context.Context, client *api.ClientWithResponses, args []string, hidden ...bool) ([]string, error) {
 	if u.age == "" {
 		return args[1:], nil
@@ -57,7 +61,11 @@ func (u *unseenFlag) boards(ctx context.Context, client *api.ClientWithResponses
 				break
 			}
 			for _, b := range boards {
-				if !b.LastSeen.IsZero() && b.LastSeen.Before(before) {
+				switch {
+				case b.LastSeen.IsZero() || !b.LastSeen.Before(before):
+				case b.Revoked:
+					u.revoked++
+				default:
 					ids = append(ids, b.ID)
 				}
 			}
@@ -65,6 +73,13 @@ func (u *unseenFlag) boards(ctx context.Context, client *api.ClientWithResponses
 		}
 	}
 	return ids, nil
+}
+
+// tell says which boards were left out.
+func (u *unseenFlag) tell(w io.Writer) {
+	if u.revoked > 0 {
+		fmt.Fprintf(w, "%s of --unseen: revoked, so not touched\n", plural(u.revoked, "board"))
+	}
 }
 
 // fleetDeviceSwitchCommand is a command that turns something on for boards, or off.
@@ -90,6 +105,7 @@ func fleetDeviceSwitchCommand(name, short, what string, set func(c *api.BoardCha
 			if undo {
 				said = "not " + what + " any more"
 			}
+			unseen.tell(cmd.OutOrStdout())
 			return changeDevices(ctx, client, cmd, args[0], boards, change, said)
 		}),
 	}
@@ -110,7 +126,7 @@ func fleetDeviceDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete APP BOARD...",
 		Short:   "Forget boards; one that polls again is new",
-		Long:    "Forget boards, with their tags and pins. One that polls again is new, and is taken in\nlike any other.",
+		Long:    "Forget boards, with their tags and pins. One that polls again is new, and is taken in\nlike any other. So one that is revoked stays, until that is taken back:\n\"saguarota fleet device revoke APP BOARD --undo\".",
 		Example: "  saguarota fleet device delete badge e66058388358952c\n  saguarota fleet device delete badge --unseen 365d",
 		Args:    unseen.args("saguarota fleet device delete APP BOARD..."),
 		RunE: s.run(func(ctx context.Context, client *api.ClientWithResponses, cmd *cobra.Command, args []string) error {
@@ -129,7 +145,12 @@ func fleetDeviceDeleteCommand() *cobra.Command {
 				}
 				n += deleted.JSON200.Boards
 			}
-			writeChanged(cmd.OutOrStdout(), n, len(boards), "deleted")
+			out := cmd.OutOrStdout()
+			writeChanged(out, n, len(boards), "deleted")
+			if n < len(boards) {
+				fmt.Fprintf(out, "One that is revoked stays, since it would be taken in again; to delete it all the same, first: saguarota fleet device revoke %s BOARD --undo\n", args[0])
+			}
+			unseen.tell(out)
 			return nil
 		}),
 	}

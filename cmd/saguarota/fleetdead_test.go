@@ -29,6 +29,10 @@ func TestUnseenBoards(t *testing.T) {
 		f.must(<-done)
 	}
 	f.run("fleet", "device", "add", "badge", "new")
+	// One that is revoked would be taken in again.
+	out := fleet.Board{ID: "out", FirstSeen: now.AddDate(-1, 0, 0), LastSeen: now.AddDate(0, 0, -100), Report: fleet.Report{ID: "out"}}
+	f.must(f.store.CheckIn(t.Context(), fleet.CheckIn{App: "badge", New: true, Board: out}))
+	f.run("fleet", "device", "revoke", "badge", "out")
 	list := func(hidden bool) []string {
 		t.Helper()
 		var ids []string
@@ -45,7 +49,7 @@ func TestUnseenBoards(t *testing.T) {
 			after = ids[len(ids)-1]
 		}
 	}
-	alive := []string{"live-0", "live-1", "live-2", "new"}
+	alive := []string{"live-0", "live-1", "live-2", "new", "out"}
 
 	if status, out := f.try("fleet", "device", "hide", "badge", "--unseen", "90d"); status != 0 || !strings.Contains(out, fmt.Sprintf("%d boards: hidden\n", dead)) {
 		t.Errorf("status %d, %s", status, out)
@@ -56,7 +60,10 @@ func TestUnseenBoards(t *testing.T) {
 	if status, out := f.try("fleet", "device", "delete", "badge", "--unseen", "90d"); status == 0 || len(list(true)) != dead {
 		t.Errorf("nobody has said yes: status %d, %s", status, out)
 	}
-	f.run("fleet", "device", "delete", "badge", "--unseen", "90d", "--yes")
+	status, said := f.try("fleet", "device", "delete", "badge", "--unseen", "90d", "--yes")
+	if status != 0 || !strings.Contains(said, fmt.Sprintf("%d boards: deleted\n1 board of --unseen: revoked, so not touched\n", dead)) {
+		t.Errorf("status %d, %s", status, said)
+	}
 	if got := list(true); len(got) != 0 {
 		t.Errorf("%d boards are left", len(got))
 	}

@@ -73,6 +73,12 @@ func publish(ctx context.Context, cmd *cobra.Command, client *api.ClientWithResp
 	for _, link := range chain {
 		p.Keysets = append(p.Keysets, string(link.Document.Bytes()))
 	}
+	// The server may have a file as it should be, and this one be another.
+	for _, f := range m.Files {
+		if _, err := checkedFile(ctx, src, f.Path, f.SHA256); err != nil {
+			return err
+		}
+	}
 	uploaded, err := send(ctx, client, src, statement.App, m, p)
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", site, err)
@@ -95,7 +101,17 @@ func send(ctx context.Context, client *api.ClientWithResponses, src release.Sour
 func offer(ctx context.Context, cmd *cobra.Command, client *api.ClientWithResponses, s *release.Statement, channel string) error {
 	out := cmd.OutOrStdout()
 	if channel == "" {
-		fmt.Fprintf(out, "No board is offered it yet: saguarota rollout start %s --version %d\n", s.App, s.Version)
+		held, newer, err := heldBefore(ctx, client, s)
+		switch {
+		case err != nil:
+			return fmt.Errorf("it is published, but what boards have is not known: %w", err)
+		case newer:
+			fmt.Fprintf(out, "Boards that follow %s have version %d, and never go back. To give them what is in this one: saguarota rollback %s --to %d --key KEY\n", release.DefaultChannel, held, s.App, s.Version)
+		case held == s.Version:
+			fmt.Fprintf(out, "All boards that follow %s are offered it already.\n", release.DefaultChannel)
+		default:
+			fmt.Fprintf(out, "No board is offered it yet: saguarota rollout start %s --version %d\n", s.App, s.Version)
+		}
 		return nil
 	}
 	if err := done(client.SetChannelWithResponse(ctx, s.App, channel, api.ChannelChange{Version: s.Version})); err != nil {
@@ -103,6 +119,30 @@ func offer(ctx context.Context, cmd *cobra.Command, client *api.ClientWithRespon
 	}
 	fmt.Fprintf(out, "All boards that follow %s are offered it.\n", channel)
 	return nil
+}
+
+// heldBefore returns the version of the channel stable, 0 if it has none, and whether
+// that is newer than s.
+func heldBefore(ctx context.Context, client *api.ClientWithResponses, s *release.Statement) (held int64, newer bool, err error) {
+	channels, err := client.ListChannelsWithResponse(ctx, s.App)
+	if err := done(channels, err); err != nil {
+		return 0, false, err
+	}
+	for _, c := range *channels.JSON200 {
+		if c.Name == release.DefaultChannel {
+			held = c.Version
+		}
+	}
+	releases, err := client.ListReleasesWithResponse(ctx, s.App)
+	if err := done(releases, err); err != nil {
+		return 0, false, err
+	}
+	for _, r := range *releases.JSON200 {
+		if r.Version == held && !r.Withdrawn {
+			newer = r.Keyset > s.Keyset || r.Keyset == s.Keyset && r.Version > s.Version
+		}
+	}
+	return held, newer, nil
 }
 
 // upload uploads those files that the server does not have, and returns how many.
@@ -124,18 +164,28 @@ func upload(ctx context.Context, client *api.ClientWithResponses, src release.So
 		if !ok {
 			return 0, fmt.Errorf("the server asks for a file with the SHA-256 %q, which the release does not have", sum)
 		}
-		data, err := readAll(ctx, src, path)
+		data, err := checkedFile(ctx, src, path, sum)
 		if err != nil {
-			return 0, fmt.Errorf("read %s: %w", path, err)
-		}
-		if got := sha256.Sum256(data); hex.EncodeToString(got[:]) != sum {
-			return 0, withHint(fmt.Errorf("%s is not what the manifest says", path), "build the release anew; \"saguarota verify\" tells what else is wrong")
+			return 0, err
 		}
 		if err := done(client.PutBlobWithBodyWithResponse(ctx, app, sum, "application/octet-stream", bytes.NewReader(data))); err != nil {
 			return 0, fmt.Errorf("upload %s: %w", path, err)
 		}
 	}
 	return len(missing.JSON200.Sums), nil
+}
+
+// checkedFile reads a file of a release, and checks that it has the SHA-256 which the
+// manifest says.
+func checkedFile(ctx context.Context, src release.Source, path, sum string) ([]byte, error) {
+	data, err := readAll(ctx, src, path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if got := sha256.Sum256(data); hex.EncodeToString(got[:]) != sum {
+		return nil, withHint(fmt.Errorf("%s is not what the manifest says", path), "build the release anew; \"saguarota verify\" tells what else is wrong")
+	}
+	return data, nil
 }
 
 func readAll(ctx context.Context, src release.Source, path string) ([]byte, error) {

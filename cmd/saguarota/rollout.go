@@ -91,6 +91,9 @@ func rolloutStartCommand() *cobra.Command {
 			}
 			started, err := client.StartRolloutWithResponse(ctx, args[0], api.NewRollout{Channel: o.channel, Version: o.version, Plan: plan})
 			if err := done(started, err); err != nil {
+				if started != nil && started.JSONDefault != nil && started.JSONDefault.Error == "older" {
+					err = withHint(err, "boards never go back; to give them what is in it: saguarota rollback %s --to %d --key KEY", args[0], o.version)
+				}
 				return err
 			}
 			writeRollout(cmd.OutOrStdout(), started.JSON200)
@@ -128,6 +131,9 @@ func (o *rolloutOptions) plan() (api.Plan, error) {
 	if o.version <= 0 {
 		return p, withHint(errors.New("it is not said which release"), "give --version VERSION, as \"saguarota publish\" printed it")
 	}
+	if err := errors.Join(wholeSeconds("--every", o.every), wholeSeconds("--timeout", o.timeout)); err != nil {
+		return p, withHint(err, "give whole seconds, minutes or hours, such as 90s, 15m or 1h; or 0")
+	}
 	for text := range strings.SplitSeq(o.steps, ",") {
 		share, err := fleet.ParseShare(text)
 		if err != nil {
@@ -160,12 +166,21 @@ func (o *rolloutOptions) plan() (api.Plan, error) {
 		percent, finished, ok := strings.Cut(o.halt, "/")
 		share, err := strconv.ParseFloat(strings.TrimSuffix(percent, "%"), 64)
 		n, err2 := strconv.ParseInt(finished, 10, 64)
-		if !ok || err != nil || err2 != nil {
+		if !ok || err != nil || err2 != nil || !(share > 0 && share <= 100) || n < 1 {
 			return p, withHint(fmt.Errorf("--halt %q is no rule", o.halt), "write it as 5%%/20: 5 %% of at least 20 finished boards; or never")
 		}
 		p.Halt = &api.HaltRule{Percent: share, AtLeast: n, Kind: o.haltKind}
 	}
 	return p, nil
+}
+
+// wholeSeconds reports whether the value of an option is what a plan can have: 0 or more,
+// in seconds.
+func wholeSeconds(option string, d time.Duration) error {
+	if d < 0 || d%time.Second != 0 {
+		return fmt.Errorf("%s %v is no number of seconds", option, d)
+	}
+	return nil
 }
 
 // weekdays returns the numbers of days of the week, of which Sunday is 0.
@@ -219,7 +234,7 @@ func rolloutStatus(ctx context.Context, w io.Writer, client *api.ClientWithRespo
 	for _, r := range *list.JSON200 {
 		c := r.Counts
 		fmt.Fprintf(table, "%d\t%s\t%d\t%s\t%g%%\t%d\t%d\t%d\t%d\t%d\n", r.ID, r.Channel, r.Version, r.State, r.Percent,
-			c.Offered+c.Downloading+c.Trial, c.Confirmed, c.Undone, c.Failed, c.TimedOut)
+			c.Offered+c.Downloading+c.Trial+c.Again, c.Confirmed, c.Undone, c.Failed, c.TimedOut)
 	}
 	return table.Flush()
 }
@@ -234,6 +249,9 @@ func writeRollout(w io.Writer, r *api.Rollout) {
 	c := r.Counts
 	fmt.Fprintf(w, "offered %d, downloading %d, trial %d, confirmed %d, undone %d, failed %d, timed out %d\n",
 		c.Offered, c.Downloading, c.Trial, c.Confirmed, c.Undone, c.Failed, c.TimedOut)
+	if c.Again > 0 {
+		fmt.Fprintf(w, "of those that failed or timed out, %d are offered it again\n", c.Again)
+	}
 }
 
 func rolloutSteerCommand(action, short string) *cobra.Command {
