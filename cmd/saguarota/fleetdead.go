@@ -38,7 +38,7 @@ func (u *unseenFlag) args(usage string) cobra.PositionalArgs {
 
 // boards returns the boards that are meant: those that are named, or all of the
 // application that have not polled for so long. A board that was registered and has not
-// polled yet is still awaited; and when one that is revoked polls is not known.
+// polled yet is still awaited, and one that is revoked stays so.
 func (u *unseenFlag) boards(ctx context.Context, client *api.ClientWithResponses, args []string, hidden ...bool) ([]string, error) {
 	if u.age == "" {
 		return args[1:], nil

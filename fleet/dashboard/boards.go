@@ -157,7 +157,7 @@ var boardActions = []boardAction{
 	{Name: "unhide", Label: "Show again", Does: "They are listed and counted again."},
 	{Name: "revoke", Label: "Revoke", Danger: true, Does: "Their tokens are not accepted any more: they get no release, until that is taken back."},
 	{Name: "unrevoke", Label: "Accept again", Does: "Their tokens are accepted again."},
-	{Name: "delete", Label: "Forget", Danger: true, Does: "All that is known of them is forgotten, tags and pins included. One that polls again is new."},
+	{Name: "delete", Label: "Forget", Danger: true, Does: "All that is known of them is forgotten, tags and pins included. One that polls again is new, so one that is revoked stays."},
 }
 
 func findAction(name string) (boardAction, error) {

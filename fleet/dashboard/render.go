@@ -60,7 +60,7 @@ var notices = map[string]string{
 	"abort":    "The rollout is aborted.",
 	"promote":  "The release is the channel’s now.",
 	"changed":  "The boards are changed.",
-	"deleted":  "The boards are forgotten.",
+	"deleted":  "The boards are forgotten. Those that are revoked stay.",
 	"release":  "The release is changed.",
 	"revoked":  "The token is revoked.",
 	"enabled":  "The webhook is told again.",

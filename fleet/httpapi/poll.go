@@ -171,6 +171,7 @@ func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report, ji
 			return fleet.Decision{}, err
 		}
 		if b.Revoked {
+			s.store.Seen(key.App, key.ID, now, report.Free) // it is not silent
 			return fleet.Decision{}, fleet.ErrUnauthorized
 		}
 		d := decide(now, b, report, jitter)

@@ -136,8 +136,13 @@ func TestPollWithTokens(t *testing.T) {
 	_, err = r.store.ChangeBoards(t.Context(), r.ada(), "badge", []string{"b1"}, func(b *fleet.Board) error { b.Revoked = true; return nil })
 	r.must(err)
 	r.must(r.server.Refresh(t.Context()))
+	r.pass(time.Minute)
 	if got := ask(report, token); got != http.StatusUnauthorized {
 		t.Errorf("revoked: %d", got)
+	}
+	r.must(r.store.FlushSeen(t.Context()))
+	if b := r.board("b1"); !b.LastSeen.Equal(r.now()) {
+		t.Errorf("revoked, it polls, and was seen at %v", b.LastSeen)
 	}
 	if strings.Contains(r.log.String(), "sgb_") {
 		t.Error("a token is in the log")
