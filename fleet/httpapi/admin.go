@@ -117,6 +117,11 @@ func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) htt
 			_ = body.conn.SetReadDeadline(time.Now().Add(drain))
 			return
 		}
+		if err := checkURL(r.URL); err != nil {
+			_ = body.conn.SetReadDeadline(time.Now().Add(drain))
+			s.writeAdminError(w, r, err)
+			return
+		}
 		// Checking a large release takes its time.
 		_ = body.conn.SetWriteDeadline(time.Now().Add(adminTimeout))
 		ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
@@ -124,11 +129,11 @@ func (s *Server) authorize(scopes map[string]fleet.Scope, next http.Handler) htt
 		ctx = context.WithValue(ctx, actorKey{}, token.Name)
 		ctx = context.WithValue(ctx, lengthKey{}, r.ContentLength)
 		r = r.WithContext(ctx)
-		limit := int64(maxJSON)
 		if r.Method == http.MethodPut && r.Header.Get("Content-Type") == "application/octet-stream" {
-			limit = maxBlob
+			r.Body = http.MaxBytesReader(w, body, maxBlob)
+		} else {
+			r.Body = &textReader{ReadCloser: http.MaxBytesReader(w, body, maxJSON)}
 		}
-		r.Body = http.MaxBytesReader(w, body, limit)
 		next.ServeHTTP(w, r)
 	})
 }
