@@ -64,7 +64,11 @@ func (s *Server) checkWebhookHost(address string) error {
 	if net.ParseIP(host) == nil {
 		return nil
 	}
-	if err := checkWebhookAddress(net.JoinHostPort(host, "80")); err != nil {
+	own, err := s.ownAddresses()
+	if err != nil {
+		return err
+	}
+	if err := checkWebhookAddress(net.JoinHostPort(host, "80"), own); err != nil {
 		return fmt.Errorf("%w: %w", fleet.ErrInvalid, err)
 	}
 	return nil

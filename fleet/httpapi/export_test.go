@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"net/netip"
 	"time"
 )
 
@@ -19,7 +20,7 @@ func (l Limiter) Take(name string, now time.Time) time.Duration {
 func (l Limiter) Len() int { return len(l.l.now) + len(l.l.before) }
 
 // CheckWebhookAddress is for tests.
-var CheckWebhookAddress = checkWebhookAddress
+func CheckWebhookAddress(address string) error { return checkWebhookAddress(address, nil) }
 
 // TellWebhooks tells webhooks what is due, once, and waits until they are.
 func (s *Server) TellWebhooks(ctx context.Context, timeout time.Duration) error {
@@ -30,3 +31,6 @@ func (s *Server) TellWebhooks(ctx context.Context, timeout time.Duration) error 
 	t.wait.Wait()
 	return err
 }
+
+// OwnAddresses is for tests.
+func (s *Server) OwnAddresses() ([]netip.Addr, error) { return s.ownAddresses() }

@@ -165,6 +165,9 @@ func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report, ji
 		}
 	}
 	decide := v.Decide
+	if r.Method == http.MethodHead {
+		decide = v.Fallback // it begins with nothing
+	}
 	for range maxDecisions {
 		b, isNew, err := s.board(ctx, key)
 		if err != nil {
@@ -175,6 +178,9 @@ func (s *Server) decide(r *http.Request, v *fleet.View, report *fleet.Report, ji
 			return fleet.Decision{}, fleet.ErrUnauthorized
 		}
 		d := decide(now, b, report, jitter)
+		if r.Method == http.MethodHead {
+			return d, nil // whoever only looks is no board, and changes nothing
+		}
 		if !isNew && !changes(b, report, &d) {
 			s.store.Seen(key.App, key.ID, now, report.Free)
 			return d, nil

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -49,6 +50,9 @@ type Config struct {
 
 	// WebhooksLocal lets webhooks lead to the server's own machine and link.
 	WebhooksLocal bool
+	// Interfaces returns the addresses of the server's machine, to which webhooks may not
+	// lead otherwise: nil for net.InterfaceAddrs.
+	Interfaces func() ([]net.Addr, error)
 }
 
 // DefaultMaxBoards is how many boards are kept in memory if nothing is said: some 200 MB.
@@ -75,6 +79,7 @@ type Server struct {
 	handler   http.Handler
 
 	webhooksLocal bool
+	interfaces    func() ([]net.Addr, error)
 
 	pages  http.Handler // for people; nil: none
 	polled atomic.Int64
@@ -97,6 +102,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		proxies:   c.Proxies,
 
 		webhooksLocal: c.WebhooksLocal,
+		interfaces:    c.Interfaces,
+	}
+	if s.interfaces == nil {
+		s.interfaces = net.InterfaceAddrs
 	}
 	s.metrics = newMetrics(rolloutCollector{s})
 	s.log = slog.New(countedErrors{c.Log.Handler(), s.metrics.errors})

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -52,7 +53,11 @@ func newTeller(s *Server, local bool) *teller {
 		if local {
 			return nil
 		}
-		return checkWebhookAddress(address)
+		own, err := s.ownAddresses()
+		if err != nil {
+			return err
+		}
+		return checkWebhookAddress(address, own)
 	}}
 	return &teller{
 		Server: s, busy: map[int64]bool{}, more: make(chan struct{}, 1),
@@ -76,10 +81,25 @@ var errWebhookAddress = errors.New("this address is for nobody but the server it
 // that look like any other.
 var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200")}
 
+// ownAddresses returns the addresses of this machine now.
+func (s *Server) ownAddresses() ([]netip.Addr, error) {
+	list, err := s.interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("which addresses this machine has: %w", err)
+	}
+	var own []netip.Addr
+	for _, a := range list {
+		if network, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, network.Addr().Unmap().WithZone(""))
+		}
+	}
+	return own, nil
+}
+
 // checkWebhookAddress reports whether a webhook may lead to an address: not to this
-// machine, nor to what only its own link reaches. It is asked for the address that is
-// connected to, whatever name that was.
-func checkWebhookAddress(address string) error {
+// machine, whose own addresses are given, nor to what only its own link reaches. It is
+// asked for the address that is connected to, whatever name that was.
+func checkWebhookAddress(address string, own []netip.Addr) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("%w: %q", errWebhookAddress, address)
@@ -88,11 +108,8 @@ func checkWebhookAddress(address string) error {
 	switch {
 	case ip.IsLoopback(), ip.IsUnspecified(), ip.IsLinkLocalUnicast(), ip.IsMulticast(), ip.Is4() && (ip.As4()[0] == 0 || ip.As4()[0] >= 240):
 		return errWebhookAddress
-	}
-	for _, m := range metadata {
-		if ip == m {
-			return errWebhookAddress
-		}
+	case slices.Contains(metadata, ip), slices.Contains(own, ip):
+		return errWebhookAddress
 	}
 	// IPv6 that carries IPv4: 64:ff9b::/96, 2002::/16.
 	if ip.Is6() {
@@ -105,7 +122,7 @@ func checkWebhookAddress(address string) error {
 			inner, carries = netip.AddrFrom4([4]byte(b[2:6])), true
 		}
 		if carries {
-			return checkWebhookAddress(netip.AddrPortFrom(inner, ap.Port()).String())
+			return checkWebhookAddress(netip.AddrPortFrom(inner, ap.Port()).String(), own)
 		}
 	}
 	return nil
