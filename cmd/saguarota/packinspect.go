@@ -91,6 +91,7 @@ type inspectedRecord struct {
 	Copied   int    `json:"copied"`
 	Added    int    `json:"added"`
 	Copies   int    `json:"copies"`
+	Shifts   int    `json:"shifts,omitempty"` // how often the numbers of names move, in a compiled module
 }
 
 // lookAtPack reads a pack, and applies it where it can.
@@ -117,7 +118,7 @@ func showPack(ctx context.Context, name string, data []byte, old string) (*inspe
 		for _, r := range s.Records {
 			record := inspectedRecord{
 				Index: r.Index, Base: r.Base.String(), BasePath: r.BasePath, Start: r.Start, Bytes: r.Bytes,
-				Literal: r.Literal, Copied: r.Copied, Added: r.Added, Copies: r.Copies,
+				Literal: r.Literal, Copied: r.Copied, Added: r.Added, Copies: r.Copies, Shifts: r.Shifts,
 			}
 			if r.Index > 0 {
 				shown.Makes += r.Bytes
@@ -200,5 +201,8 @@ func (r inspectedRecord) describe() string {
 		fmt.Fprintf(&b, " (%d with differences)", r.Added)
 	}
 	fmt.Fprintf(&b, ", %d new", r.Literal)
+	if r.Shifts > 0 {
+		fmt.Fprintf(&b, ", names move in %s", plural(r.Shifts, "place"))
+	}
 	return b.String()
 }
