@@ -103,6 +103,35 @@ func testMaxUpdatingAgainElsewhere(t *testing.T, open func(t *testing.T) fleet.S
 	}
 }
 
+// A board that is offered the release again, and is not heard of, leaves its place when
+// it would if it were offered it for the first time.
+func testAgainTimesOut(t *testing.T, open func(t *testing.T) fleet.Store) {
+	s := begin(t, open)
+	ctx := t.Context()
+	r, err := s.StartRollout(ctx, ada, NewRollout("badge", func(r *fleet.Rollout) {
+		r.Plan.MaxUpdating, r.Plan.Timeout = 1, 10*time.Minute
+	}))
+	must(t, err)
+	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
+	for minute, code := range []string{"", "download_failed", ""} {
+		_, err := poll(t, s, fleet.Report{ID: "b1", Version: 1, Error: code}, at(minute))
+		must(t, err)
+	}
+	for _, c := range []struct {
+		minute, updating int
+		stage            fleet.Stage
+	}{{11, 1, fleet.Failed}, {12, 0, fleet.TimedOut}} {
+		_, err := s.Advance(ctx, at(c.minute))
+		must(t, err)
+		b, err := s.Board(ctx, "badge", "b1")
+		must(t, err)
+		counts := rollout(t, s, r.ID).Counts
+		if b.Task.Stage != c.stage || counts[c.stage] != 1 || counts.Updating() != int64(c.updating) {
+			t.Errorf("minute %d: it is %v, the counts are %v", c.minute, b.Task.Stage, counts)
+		}
+	}
+}
+
 // Who is deleted while it is offered the release again leaves its place, and so does who
 // begins with the next rollout.
 func testAgainEnds(t *testing.T, open func(t *testing.T) fleet.Store) {

@@ -37,6 +37,7 @@ func Run(t *testing.T, fresh func(t *testing.T) func(t *testing.T) fleet.Store) 
 		{"MaxUpdating", testMaxUpdating},
 		{"MaxUpdatingAgain", testMaxUpdatingAgain},
 		{"MaxUpdatingAgainElsewhere", testMaxUpdatingAgainElsewhere},
+		{"AgainTimesOut", testAgainTimesOut},
 		{"AgainEnds", testAgainEnds},
 		{"Halt", testHalt},
 		{"ForgivenRecover", forgivenRecover},
