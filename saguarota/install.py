@@ -24,12 +24,13 @@ _ota.{1}
 """
 
 
-def calls(path):
+def calls(path, whole=False):
     """True where a start file reaches the updater whatever else is on the flash.
 
     It does not if it imports or opens something first that a release may bring and break:
     a file may shadow a built-in module, too. Judged by the text, and rather False than
-    wrong: then a stand-in guards the file.
+    wrong: then a stand-in guards the file. whole: the rest of its release is there, so that
+    matters no longer, but the call must not be in a block.
     """
     # In one string, and few names: on a small heap each of them counts.
     stops = "import\topen(\texec\t.path\t;\tdef \tclass \tlambda\tif \twhile \t\"\"\"\t'''\t\\".split("\t")
@@ -39,6 +40,7 @@ def calls(path):
             for line in f:
                 if line.startswith("# SaguarOTA: stands in"):
                     return True
+                block = whole and line[:1] in " \t"
                 line = line.strip()
                 reached = False
                 for mark in marks:
@@ -56,12 +58,39 @@ def calls(path):
                     line = line[21:]
                 for word in stops:
                     if word in line:
-                        return False
-                if reached:
+                        if not whole or word in stops[-3:]:
+                            return False
+                        block = True
+                if reached and not block:
                     return True
     except (OSError, ValueError, TypeError):
         pass
     return False
+
+
+def _stand_in(j):
+    """Write the stand-ins into the state folder."""
+    for name, text in (("boot", "boot({!r}, globals())"), ("main", "main({!r})")):
+        if name == "boot" or j.mode[0] == "c":
+            with open(j.folder + "/" + name, "w") as f:
+                f.write(_STAND_IN.format(j.folder, text.format(j.folder)))
+
+
+def _place_stand_ins(j, reach):
+    """boot.py, and where files are copied main.py too, become stand-ins.
+
+    Where a write can be cut half-way, the start file that leads to recovery on its own goes
+    last: the other one's stand-in is complete by then. reach: what the mode has where that is
+    the boot.py that is there now.
+    """
+    names = ("boot", "main")
+    if j.mode[0] == "m":
+        os.rename(j.folder + "/boot", "boot.py")
+        return
+    if reach in j.mode[2:]:
+        names = ("main", "boot")
+    for name in names:
+        copy(j.folder + "/" + name, name + ".py")
 
 
 class Installer:
@@ -77,7 +106,7 @@ class Installer:
         self.has_main = False
         self.guard = not calls("boot.py")
         # Where files are copied, undo has to know which boot.py finds its way to it.
-        self.reach = "" if self.guard else "o"
+        self.reach = "o" if calls("boot.py", True) else ""
         new = "boot.py"
         self.dropped = False
         for f in todo(j.folder):
@@ -93,7 +122,7 @@ class Installer:
             if r in (1, 3):
                 self.guard = True
         self.boot = boot
-        if not self.moves and calls(new):
+        if not self.moves and calls(new, True):
             self.reach += "n"
 
     def run(self, id):
@@ -118,7 +147,7 @@ class Installer:
             raise OSError(5)  # the slot was not kept: a damaged folder (damage.py)
         # From here on, start-up undoes.
         if self.guard:
-            self._place_stand_ins()
+            _place_stand_ins(j, "o")
         for r in (0, 1, 2):
             for f in plan(j):
                 if _rank(j, f[8]) == r:
@@ -156,18 +185,12 @@ class Installer:
             copy("boot.py", file(j, "boot", "o"))
         if not self.moves and not self.has_main and exists("main.py"):
             copy("main.py", file(j, "main", "o"))
-        self._stand_in("boot", "boot({!r}, globals())".format(self.folder))
-        if not self.moves:
-            self._stand_in("main", "main({!r})".format(self.folder))
+        _stand_in(j)
         for name in ("recover", "undo"):
             source = __file__.replace("install.", name + ".")
             if exists(source):  # not so where the library is frozen into the firmware
                 copy(source, "{}/ota_{}.{}".format(self.folder, name, source.rsplit(".", 1)[1]))
         yield 0
-
-    def _stand_in(self, name, text):
-        with open(self.folder + "/" + name, "w") as f:
-            f.write(_STAND_IN.format(self.folder, text))
 
     def _write_plan(self):
         """Last before "S", so that whoever finds a plan finds the backups whole."""
@@ -212,22 +235,6 @@ class Installer:
                     room += os.stat(file(self.j, name, "o"))[6] + cluster
         with open(self.folder + "/room", "wb") as f:
             extend(f, room)
-
-    def _place_stand_ins(self):
-        """boot.py, and where files are copied main.py too, become stand-ins.
-
-        Where a write can be cut half-way, the start file that leads to recovery on
-        its own goes last: the other one's stand-in is complete by then.
-        """
-        folder = self.folder
-        if self.moves:
-            os.rename(folder + "/boot", "boot.py")
-        elif self.reach[:1] == "o":
-            copy(folder + "/main", "main.py")
-            copy(folder + "/boot", "boot.py")
-        else:
-            copy(folder + "/boot", "boot.py")
-            copy(folder + "/main", "main.py")
 
     def _swap(self, f):
         """Put one file in place. A cut at any write: undo puts the old one back."""

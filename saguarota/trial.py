@@ -1,7 +1,7 @@
 """How a trial ends: confirmed or reverted; and what becomes of the backups."""
 
 from .recover import exists, reset
-from .undo import arm, confirmed, drop, finish, undo_trial
+from .undo import _rank, arm, confirmed, copy, drop, file, finish, plan, same, undo_trial
 
 
 def pending(ota, j):
@@ -54,6 +54,33 @@ def cleanup_files(ota):
         return False
 
 
+def _guard(j):
+    """Have stand-ins again, as in the trial, before a confirmed release is undone.
+
+    State F, in which a confirmation gives them up, begins with them: so to go back to it is to
+    be cut at any point, and comes to what was confirmed.
+    """
+    from .install import _place_stand_ins, _stand_in
+
+    for f in plan(j):
+        if _rank(j, f[8]) > (2 if j.mode[0] == "m" else 1) and f[0] in "rak":
+            if not exists(f[8]):
+                open(f[8], "w").close()  # somebody removed it: this does as much
+            source = file(j, f[1], "o" if f[0] == "k" else "n")
+            if not same(f[8], source):
+                copy(f[8], source)
+    _stand_in(j)
+    j.left = 1
+    # In both slots: of one that is lost later, the other must not say "C".
+    j.save("F")
+    j.save("F")
+    try:
+        _place_stand_ins(j, "n")
+    except Exception:
+        finish(j)
+        raise
+
+
 def revert_update(ota):
     """Go back to the release before: from a trial, or while its backups are kept.
 
@@ -68,6 +95,8 @@ def revert_update(ota):
         if exists(j.folder + "/plan"):
             if j.state == "C":
                 j.installed, j.target = j.target, j.installed
+                if j.mode[1:2] == "1":
+                    _guard(j)
             undo_trial(j, "r")
         else:
             from .original import revert

@@ -190,6 +190,8 @@ def undo_trial(j, why):
     """Decide against the release on trial, for good, and undo it."""
     j.why = why
     reject(j)
+    # In both slots: of one that is lost later, the other must not let the release run on.
+    j.save("U")
     j.save("U")
     undo(j)
 
