@@ -17,7 +17,7 @@ func fleetReleaseCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "release", Short: "Releases that were published: list, withdraw, step-through"}
 	cmd.AddCommand(fleetReleaseListCommand(),
 		fleetReleaseChangeCommand("withdraw", "Offer a release to nobody any more", "withdrawn", func(c *api.ReleaseChange, on bool) { c.Withdrawn = &on },
-			"Boards that run it keep it; \"saguarota rollback\" brings them to what was before.\nA rollout of it goes no further. --undo takes it back."),
+			"Boards that run it keep it; \"saguarota rollback\" brings them to what was before.\nIts rollouts are paused. --undo takes it back; \"saguarota rollout resume\" then lets\nthem go on."),
 		fleetReleaseChangeCommand("step-through", "Let no board get past a release without having run it", "a step that no board skips", func(c *api.ReleaseChange, on bool) { c.StepThrough = &on },
 			"For a release that converts what the one before has stored: boards that are several\nreleases behind get it first, also if they were off for a year. --undo takes it back."))
 	return cmd
