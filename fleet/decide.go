@@ -94,8 +94,9 @@ func (v *View) decide(now time.Time, b *Board, r *Report, judged Task, jitter fl
 	}
 	d.Current = v.usable(channel.Release)
 	ro := channel.Rollout
-	// Who has begun may not fit the selector any more: it may be about the version.
-	if ro != nil && ro.State.Open() && (ro.Includes(b, r) || judged.Rollout == ro.ID && judged.Updating()) {
+	// Who has begun, or runs the release for good, may not fit the selector any more: it may
+	// be about the version, or what was free before.
+	if ro != nil && ro.State.Open() && (ro.Includes(b, r) || judged.Rollout == ro.ID && (judged.Updating() || judged.Stage == Confirmed)) {
 		if target := v.usable(ro.Version); target != nil && v.wants(d.Current, target) {
 			p := v.member(now, b, r, channel, target, d.Task)
 			if d.Release, d.Task, d.begins = p.offer, p.task, p.begins; d.Release != nil || d.Task.Rollout == ro.ID && d.Task.Stage == Confirmed {

@@ -201,6 +201,10 @@ func TestDecideGoesOnWithoutTheSelector(t *testing.T) {
 		}
 		b.Task = d.Task
 	}
+	// The files that it may ask for are those of what it runs.
+	if d := v.Fallback(noon, b, &fleet.Report{Version: 3}, 0); d.Current == nil || d.Current.Version() != 3 {
+		t.Errorf("confirmed, it gets the files of %+v", d.Current)
+	}
 }
 
 // The next rollout counts what the last one did not hear the end of.

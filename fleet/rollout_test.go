@@ -248,6 +248,7 @@ func TestPlanCheck(t *testing.T) {
 		"halt at 101 %": func(p *fleet.Plan) { p.Halt = fleet.HaltRule{Percent: 101, AtLeast: 1, Kind: "all"} },
 		"at least 0":    func(p *fleet.Plan) { p.Halt = fleet.HaltRule{Percent: 1, Kind: "all"} },
 		`failure "odd"`: func(p *fleet.Plan) { p.Halt = fleet.HaltRule{Percent: 1, AtLeast: 1, Kind: "odd"} },
+		"free":          func(p *fleet.Plan) { p.For = fleet.Selector{MinFree: -1} },
 		"has it not":    func(p *fleet.Plan) { p.For = fleet.Selector{Tags: []string{"a"}, Not: []string{"a"}} },
 		"in a selector": func(p *fleet.Plan) { p.For.Cohort = []string{" a"} },
 		"33 tags":       func(p *fleet.Plan) { p.For.Not = make([]string, 33) },

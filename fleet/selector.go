@@ -17,6 +17,8 @@ type Selector struct {
 	MicroPython string `json:"micropython,omitempty"`
 	Lib         string `json:"lib,omitempty"`
 	Version     int64  `json:"version,omitempty"`
+	// MinFree chooses boards that report at least so many bytes free; 0: whatever they say.
+	MinFree int64 `json:"minFree,omitempty"`
 }
 
 // Check reports whether s makes sense. The error is ErrInvalid.
@@ -30,6 +32,9 @@ func (s *Selector) Check() error {
 				return err
 			}
 		}
+	}
+	if s.MinFree < 0 {
+		return fmt.Errorf("%w: boards with at least %d bytes free", ErrInvalid, s.MinFree)
 	}
 	for _, tag := range s.Tags {
 		if slices.Contains(s.Not, tag) {
@@ -53,5 +58,6 @@ func (s *Selector) Matches(b *Board, r *Report) bool {
 	return (s.Board == "" || s.Board == r.Board) &&
 		(s.MicroPython == "" || s.MicroPython == r.MicroPython) &&
 		(s.Lib == "" || s.Lib == r.Lib) &&
-		(s.Version == 0 || s.Version == r.Version)
+		(s.Version == 0 || s.Version == r.Version) &&
+		(s.MinFree == 0 || s.MinFree <= r.Free)
 }

@@ -66,6 +66,7 @@ type rolloutOptions struct {
 	micropython string
 	lib         string
 	from        int64
+	minFree     int64
 	window      string
 	days        []string
 	zone        string
@@ -114,6 +115,7 @@ func rolloutStartCommand() *cobra.Command {
 	flags.StringVar(&o.micropython, "micropython", "", "only boards that report this version of MicroPython")
 	flags.StringVar(&o.lib, "lib", "", "only boards that report this version of the library")
 	flags.Int64Var(&o.from, "from-version", 0, "only boards that run this version")
+	flags.Int64Var(&o.minFree, "min-free", 0, "only boards that report at least so many bytes free")
 	flags.StringVar(&o.window, "window", "", "times of day at which boards may begin, such as 22:30-04:00")
 	flags.StringSliceVar(&o.days, "days", nil, "days on which --window opens, such as sat,sun; every day if it is not given")
 	flags.StringVar(&o.zone, "zone", "", "time zone of --window, such as Europe/Berlin; UTC if it is not given")
@@ -148,7 +150,7 @@ func (o *rolloutOptions) plan() (api.Plan, error) {
 		}
 		p.Start = &start
 	}
-	p.For = &api.Selector{Tags: &o.tags, Not: &o.not, Cohort: &o.cohort, Board: &o.board, Micropython: &o.micropython, Lib: &o.lib, Version: &o.from}
+	p.For = &api.Selector{Tags: &o.tags, Not: &o.not, Cohort: &o.cohort, Board: &o.board, Micropython: &o.micropython, Lib: &o.lib, Version: &o.from, MinFree: &o.minFree}
 	if o.window != "" {
 		from, to, ok := strings.Cut(o.window, "-")
 		if !ok {

@@ -316,6 +316,9 @@ func selectorText(s *fleet.Selector) string {
 	if s.Version != 0 {
 		add("that run", strconv.FormatInt(s.Version, 10))
 	}
+	if s.MinFree != 0 {
+		add("with free bytes, at least", strconv.FormatInt(s.MinFree, 10))
+	}
 	return strings.Join(parts, "; ")
 }
 

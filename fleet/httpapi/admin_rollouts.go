@@ -124,7 +124,7 @@ func planIn(p *api.Plan, now time.Time) (fleet.Plan, error) {
 	if f := p.For; f != nil {
 		plan.For = fleet.Selector{
 			Tags: or(f.Tags), Not: or(f.Not), Cohort: or(f.Cohort),
-			Board: or(f.Board), MicroPython: or(f.Micropython), Lib: or(f.Lib), Version: or(f.Version),
+			Board: or(f.Board), MicroPython: or(f.Micropython), Lib: or(f.Lib), Version: or(f.Version), MinFree: or(f.MinFree),
 		}
 	}
 	if h := p.Halt; h != nil {
@@ -196,7 +196,7 @@ func planOut(p *fleet.Plan) api.Plan {
 	f := &p.For
 	out.For = &api.Selector{
 		Tags: listPtr(f.Tags), Not: listPtr(f.Not), Cohort: listPtr(f.Cohort),
-		Board: ptr(f.Board), Micropython: ptr(f.MicroPython), Lib: ptr(f.Lib), Version: ptr(f.Version),
+		Board: ptr(f.Board), Micropython: ptr(f.MicroPython), Lib: ptr(f.Lib), Version: ptr(f.Version), MinFree: ptr(f.MinFree),
 	}
 	if *out.For == (api.Selector{}) {
 		out.For = nil

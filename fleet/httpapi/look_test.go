@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -105,5 +106,31 @@ func TestOwnAddresses(t *testing.T) {
 	}
 	if !slices.ContainsFunc(own, netip.Addr.IsLoopback) {
 		t.Errorf("the loopback is not among %v", own)
+	}
+}
+
+// A rollout can be for the boards that have room for what it brings.
+func TestRolloutByWhatIsFree(t *testing.T) {
+	r := newRig(t)
+	old := r.publish("old")
+	r.give("stable", old)
+	next := r.publish("next")
+	admin := r.token("admin", fleet.ScopeManage)
+	body := fmt.Sprintf(`{"channel":"stable","version":%d,"plan":{"steps":[{"percent":100,"seconds":0}],"for":{"minFree":%%d}}}`, next)
+	if a := r.call("POST", api.Path+"/apps/badge/rollouts", admin, fmt.Sprintf(body, -1)); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("less than nothing: %d %s", a.status, a.body)
+	}
+	a := r.call("POST", api.Path+"/apps/badge/rollouts", admin, fmt.Sprintf(body, 100_000))
+	if a.status != http.StatusOK || !strings.Contains(a.body, `"minFree":100000`) {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for id, c := range map[string]struct{ free, want int64 }{"full": {99_999, 0}, "silent": {-1, 0}, "empty": {100_000, next}} {
+		if got := r.poll(fleet.Report{ID: id, Version: old, Free: c.free}); got != c.want {
+			t.Errorf("%s: offered %d", id, got)
+		}
+	}
+	// It goes on while the board fills up.
+	if got := r.poll(fleet.Report{ID: "empty", Version: old, State: "installing", Free: 10}); got != next {
+		t.Errorf("later: offered %d", got)
 	}
 }

@@ -350,9 +350,12 @@ type Selector struct {
 	Cohort      *[]string `json:"cohort,omitempty"`
 	Lib         *string   `json:"lib,omitempty"`
 	Micropython *string   `json:"micropython,omitempty"`
-	Not         *[]string `json:"not,omitempty"`
-	Tags        *[]string `json:"tags,omitempty"`
-	Version     *int64    `json:"version,omitempty"`
+
+	// MinFree boards that report at least so many bytes free
+	MinFree *int64    `json:"minFree,omitempty"`
+	Not     *[]string `json:"not,omitempty"`
+	Tags    *[]string `json:"tags,omitempty"`
+	Version *int64    `json:"version,omitempty"`
 }
 
 // Step defines model for Step.
