@@ -301,6 +301,32 @@ func TestLongFile(t *testing.T) {
 	}
 }
 
+// A part far into a file begins with a long move of the cursor, which has to be found worth its price.
+func TestLongFileGoesOnInItsBase(t *testing.T) {
+	text := []byte(noise(5, 200_000))
+	for i := range text {
+		text[i] = ' ' + text[i]%94
+	}
+	now := bytes.Clone(text)
+	for at := 0; at < len(now)-3; at += 1000 {
+		copy(now[at:], "new")
+	}
+	old, _ := tree(t, 1, map[string]string{"long.py": string(text)})
+	new, _ := tree(t, 2, map[string]string{"long.py": string(now)})
+	data, _ := encode(t, old, new, Options{})
+	contents, err := Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range contents.Segments {
+		for _, r := range s.Records {
+			if r.Index == 1 && r.Literal > 3*r.Bytes/1000+10 {
+				t.Errorf("from byte %d of %d: %d literal bytes", r.Start, len(now), r.Literal)
+			}
+		}
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	old, new := pair(b, 120, 270)
 	b.ReportAllocs()

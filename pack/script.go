@@ -218,7 +218,7 @@ func (s *scripter) step(i int) {
 			}
 		}
 		if i == 0 && s.from > 0 {
-			s.enter(s.from, 0)
+			s.enter(s.from, common(s.base[min(s.from, len(s.base)):], s.data))
 		}
 	}
 
@@ -274,7 +274,8 @@ func (s *scripter) step(i int) {
 				}
 			}
 		}
-		if next.settle(); next.least <= limit {
+		// A match is kept until it has shown what it is worth.
+		if next.settle(); next.least-p.literal*float32(max(0, next.ends-i)) <= limit {
 			live = append(live, next)
 		}
 	}
