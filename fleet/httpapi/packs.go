@@ -18,9 +18,9 @@ import (
 )
 
 // DefaultMaxPackInput is of how many bytes a pack is made at most if nothing is said:
-// more than what boards have room for. To make one takes some ten times as much memory
-// for a moment, and seconds.
-const DefaultMaxPackInput = 16 << 20
+// more than most boards have room for. To make one of so many takes seconds, and a few
+// hundred megabytes for as long, and two are made at a time.
+const DefaultMaxPackInput = 8 << 20
 
 const (
 	maxPacks      = 64 << 20 // bytes of packs that are kept in memory
