@@ -272,3 +272,21 @@ func TestTrialRevertJournalSpoilt(t *testing.T) {
 		}
 	})
 }
+
+// An application fills the flash of a board on FAT after a release was confirmed: a revert that could not
+// be completed does not begin.
+func TestTrialRevertOnAFullFlash(t *testing.T) {
+	const policy = `delete_files_not_in_manifest_policy="custom_extensions", delete_files_not_in_manifest_extensions=[".txt"]`
+	one := release1.with(release{"big.txt": strings.Repeat("0123456789abcdef", 4000)})
+	two := one.with(release{"app.py": "NAME = 'two'\n", "big.txt": ""})
+	r := newRig(t, setup{fs: rehearse.FAT, factory: one, main: "print('confirmed', ota.confirm_update())", options: policy})
+	r.site.publish(200, two)
+	says(t, r.run(), "confirmed True")
+	r.set(policy, fillDisk+"    ota.revert_update()")
+	says(t, r.bootTo(rehearse.AtREPL).Output, "app two", "full 28", "OTA error [apply_failed]")
+	r.holdsRelease(two)
+	r.remove("log")
+	r.set(policy, "import app\nif app.NAME == 'two': ota.revert_update()")
+	says(t, r.run(), "app two", "app one")
+	r.isClean()
+}

@@ -1,6 +1,8 @@
 """How a trial ends: confirmed or reverted; and what becomes of the backups."""
 
-from .recover import exists, reset
+import uos as os
+
+from .recover import exists, remove, reset
 from .undo import _rank, arm, confirmed, copy, drop, file, finish, plan, same, undo_trial
 
 
@@ -54,6 +56,23 @@ def cleanup_files(ota):
         return False
 
 
+def _reserve(j):
+    """Room for undo where it copies, as an installation has kept it: or do not begin."""
+    from .stage import extend
+
+    room = 0
+    for f in plan(j):
+        old = file(j, f[1], "o")
+        if f[0] != "a" and exists(old):
+            room += os.stat(old)[6] + os.statvfs(j.folder)[0]
+    try:
+        with open(j.folder + "/room", "wb") as f:
+            extend(f, room)
+    except OSError:
+        remove(j.folder + "/room")
+        raise
+
+
 def _guard(j):
     """Have stand-ins again, as in the trial, before a confirmed release is undone.
 
@@ -95,6 +114,8 @@ def revert_update(ota):
         if exists(j.folder + "/plan"):
             if j.state == "C":
                 j.installed, j.target = j.target, j.installed
+                if j.mode[0] == "c":
+                    _reserve(j)
                 if j.mode[1:2] == "1":
                     _guard(j)
             undo_trial(j, "r")
