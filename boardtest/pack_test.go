@@ -163,6 +163,67 @@ func TestPackGarbage(t *testing.T) {
 	}
 }
 
+// TestPackStopped: whenever the making of files is stopped, the next run goes on from the last segment that was
+// finished, and all files come out right; and a base that cannot be read is that file's loss only.
+func TestPackStopped(t *testing.T) {
+	old := release{"big.txt": incompressible(200_000)["big.txt"], "other.txt": "one\n"}
+	now := []byte(old["big.txt"])
+	for at := 0; at+3 < len(now); at += 1000 {
+		copy(now[at:], "new")
+	}
+	two := release{"big.txt": string(now), "other.txt": "two\n"}
+	s := newSite(t)
+	s.publish(100, old)
+	before := s.manifest
+	s.publish(200, two)
+	file := filepath.Join(t.TempDir(), "pack")
+	if err := os.WriteFile(file, []byte(s.files[s.pack(before, old, two)]), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(s.manifest)
+	job := struct {
+		unpackJob
+		Every int `json:"every"`
+	}{unpackJob{Dir: t.TempDir(), Pack: file, Size: len(s.manifest), SHA256: hex.EncodeToString(sum[:]), Version: 200}, 83}
+	for name, text := range old {
+		if err := os.WriteFile(filepath.Join(job.Dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(job.Dir, "versions.json"), before, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	arg, err := json.Marshal(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := runWithLibrary(t, "256K", "", "unpack_stop.py", string(arg))
+	var total int
+	for i, line := range lines {
+		var steps, wrong int
+		if _, err := fmt.Sscan(line, &steps, &wrong); err != nil {
+			t.Fatal(lines)
+		}
+		stop := 1 + (i-1)*job.Every
+		switch {
+		case i == 0:
+			total = steps
+		case i == len(lines)-1:
+			if wrong != 1 {
+				t.Errorf("with a base that cannot be read %d files are wrong, want 1", wrong)
+			}
+			continue
+		case steps > total-stop+total/2:
+			// A quarter of the work is the longest segment.
+			t.Errorf("stopped at step %d of %d, it took %d more", stop, total, steps)
+		}
+		if wrong > 0 {
+			t.Errorf("stopped at step %d of %d: %d files are wrong", stop, total, wrong)
+		}
+	}
+	t.Logf("%d stops in %d steps", len(lines)-2, total)
+}
+
 // TestPackHeap: the decoder works on 16 kB of heap, all told, in a port whose pointers are twice as long as a
 // board's, and the heap that it uses depends on neither the number nor the size of the files.
 func TestPackHeap(t *testing.T) {

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cactuscon/saguarota/manifest"
 	"github.com/cactuscon/saguarota/pack"
@@ -232,7 +234,7 @@ func TestPackResume(t *testing.T) {
 				return false
 			}
 			if req.URL.Path == "/ota/"+name {
-				w.Header().Set("ETag", `"the pack"`)
+				w.Header().Set("ETag", `"the-pack"`)
 				die(w, 200, len(data), data[:part])
 			}
 			conn, _, err := w.(http.Hijacker).Hijack()
@@ -245,8 +247,16 @@ func TestPackResume(t *testing.T) {
 		p.holds(before)
 		p.site.asked()
 
-		p.site.misbehave(nil)
+		var ifRange atomic.Value
+		p.site.misbehave(on(name, func(w http.ResponseWriter, req *http.Request) {
+			ifRange.Store(req.Header.Get("If-Range"))
+			w.Header().Set("ETag", `"the-pack"`)
+			http.ServeContent(w, req, name, time.Time{}, strings.NewReader(data))
+		}))
 		says(t, p.bootTo(rehearse.Reset).Output, "update_applied")
+		if got := ifRange.Load(); got != `"the-pack"` {
+			t.Errorf("the rest was asked for with If-Range %q", got)
+		}
 		want := []string{"versions.json.sig", fmt.Sprintf("%s bytes=%d-", name, part)}
 		if got := p.site.asked(); !slices.Equal(got, want) {
 			t.Errorf("the board asked for %q, want %q", got, want)

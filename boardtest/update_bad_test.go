@@ -13,14 +13,18 @@ import (
 	"github.com/cactuscon/saguarota/rehearse"
 )
 
-// die answers with n bytes of a body of the announced length and cuts the connection.
+// die answers with a body that is shorter than announced, and cuts the connection.
 func die(w http.ResponseWriter, status, announced int, body string) {
+	var head strings.Builder
+	if err := w.Header().Write(&head); err != nil {
+		panic(err)
+	}
 	conn, buf, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		panic(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(buf, "HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s", status, announced, body)
+	fmt.Fprintf(buf, "HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n%s", status, &head, announced, body)
 	buf.Flush()
 }
 

@@ -301,6 +301,25 @@ func TestLongFile(t *testing.T) {
 	}
 }
 
+// A segment ends where much has to be sent for it, so that little is made again.
+func TestSegmentsEndWhereMuchIsSent(t *testing.T) {
+	files := map[string]string{}
+	for i := range 5 {
+		files[fmt.Sprintf("f%d.py", i)] = noise(uint64(i), 12_000)
+	}
+	new, _ := tree(t, 1, files)
+	data, _ := encode(t, nil, new, Options{})
+	contents, err := Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range contents.Segments {
+		if s.Length > segmentSent+13_000 {
+			t.Errorf("segment %d has %d bytes", i, s.Length)
+		}
+	}
+}
+
 // A part far into a file begins with a long move of the cursor, which has to be found worth its price.
 func TestLongFileGoesOnInItsBase(t *testing.T) {
 	text := []byte(noise(5, 200_000))

@@ -275,7 +275,7 @@ func TestMakeVectors(t *testing.T) {
 	bad("piece-huge.pack", "format", "a piece of 2^30-1 bytes", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(1<<30-1, 0))))
 	bad("piece-before.pack", "format", "a piece before the beginning of the base", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, -1), lit("y = 2\n"))))
 	bad("piece-after.pack", "base", "a piece that goes on after the end of the base", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, 1), lit("y = 2\n"))))
-	bad("piece-far.pack", "base", "a piece far behind the base", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, 1<<30-1), lit("y = 2\n"))))
+	bad("piece-far.pack", "base", "a piece far behind the base", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, 1<<29-1), lit("y = 2\n"))))
 	bad("add-after.pack", "base", "differences that go on after the end of the base", with(2, record(2, 1, "", 0, 200, lit(""), added(1, diff))))
 	bad("wrong-literal.pack", "content", "a wrong literal byte", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(6, 0), lit("y = 3\n"))))
 	bad("wrong-piece.pack", "content", "a wrong piece", with(7, record(4, 1, "same.py", 0, 12, lit(""), piece(5, 0), lit(" y = 2\n"))))

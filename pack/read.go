@@ -79,8 +79,8 @@ func fault(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
 }
 
-// maxNumber is the greatest number that a pack may hold.
-const maxNumber = 1<<31 - 1
+// maxNumber is the greatest number that a pack may hold: a small integer on every board.
+const maxNumber = 1<<30 - 1
 
 // uvarint reads a number.
 func uvarint(r io.ByteReader) (int, error) {

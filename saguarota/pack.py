@@ -272,14 +272,20 @@ class Unpacker:
                     seek = self._uv()
                     at += (seek >> 1) ^ -(seek & 1)
                 copying = base and 0 <= at <= _MAX
-                if copying:
-                    base.seek(at)
+                try:
+                    if copying:
+                        base.seek(at)
+                except OSError:
+                    copying = False
                 at += n
                 while n:
                     k = min(n, _PIECE)
                     if add:
                         self._read(diff, k)
-                    copying = copying and base.readinto(buf, k) == k
+                    try:
+                        copying = copying and base.readinto(buf, k) == k
+                    except OSError:  # of flash that is worn, the whole file comes from the server
+                        copying = False
                     if copying:
                         if add or walker:
                             for i in range(k):

@@ -51,15 +51,15 @@ class _Target:
         self._fat = case_blind(ota.backup_dir)
         self._made = None  # what was made last, and how much of it: on FAT its size does not tell
 
-    def _has(self, path, n):
-        return self._made == (path, n) if self._fat else _size(path) == n
-
     def _part(self, path, start, size, total):
-        """Open a file to write at start; None where that is not how far it is."""
-        if start and not self._has(path, start):
+        """Open a file to write at start; None where it is not that far."""
+        if start and not (self._made == (path, start) if self._fat else _size(path) >= start):
             return None
         if not self._fat:
-            return open(path, "ab" if start else "wb")
+            # What is there already of this part is of a run that was stopped within it.
+            f = open(path, "r+b" if start else "wb")
+            f.seek(start)
+            return f
         if total < 0:
             return None  # nobody knows whether it goes on
         f = open(path, "r+b" if start else "wb")
@@ -99,7 +99,10 @@ class _Manifest(_Target):
         return _open(self._ota.local_manifest_file) if kind == 2 else None
 
     def end(self, index, whole):
-        self.done = self._has(self.path, self._size)
+        if self._fat:
+            self.done = self._made == (self.path, self._size)
+        else:
+            self.done = _size(self.path) == self._size
 
 
 class _Files(_Target):
