@@ -63,7 +63,7 @@ func (d Dir) Open(_ context.Context, path string) (io.ReadCloser, error) {
 	f, err := os.OpenInRoot(string(d), filepath.FromSlash(path))
 	if err != nil {
 		if p := (*fs.PathError)(nil); errors.As(err, &p) {
-			p.Op, p.Path = "open", filepath.Join(string(d), p.Path) // which folder it is about
+			p.Op, p.Path = "open", filepath.Join(string(d), filepath.FromSlash(path)) // which folder it is about
 		}
 		return nil, err
 	}

@@ -164,6 +164,9 @@ func build(ctx context.Context, cmd *cobra.Command, src string, o buildOptions) 
 		if err != nil {
 			return err
 		}
+		if err := isSite(ctx, s); err != nil {
+			return err
+		}
 		from = append(from, s)
 	}
 	if err := checkWindow(o.window); err != nil {

@@ -97,17 +97,28 @@ func openOld(ctx context.Context, args []string) (*pack.Release, error) {
 	return r, err
 }
 
+// isSite says what to give where there is no release.
+func isSite(ctx context.Context, src release.Source) error {
+	f, err := src.Open(ctx, release.ManifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return withHint(err, "give a site: what \"saguarota build\" makes, or any folder with a %s", release.ManifestName)
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // openRelease returns the release in the site at a place.
 func openRelease(ctx context.Context, where string) (*pack.Release, *manifest.Manifest, error) {
 	src, err := release.OpenSource(where)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, m, err := release.PackRelease(ctx, src, "")
-	if errors.Is(err, fs.ErrNotExist) {
-		err = withHint(err, "give a site: what \"saguarota build\" makes, or any folder with a %s", release.ManifestName)
+	if err := isSite(ctx, src); err != nil {
+		return nil, nil, err
 	}
-	return r, m, err
+	return release.PackRelease(ctx, src, "")
 }
 
 func makePack(ctx context.Context, cmd *cobra.Command, args []string, o packOptions) error {
