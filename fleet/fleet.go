@@ -148,12 +148,8 @@ type Release struct {
 // Version returns the release's number.
 func (r *Release) Version() int64 { return r.Statement.Version }
 
-// After reports whether boards that run old accept r: a later keyset goes before
-// a higher version.
-func (r *Release) After(old *Release) bool {
-	a, b := &r.Statement, &old.Statement
-	return a.Keyset > b.Keyset || a.Keyset == b.Keyset && a.Version > b.Version
-}
+// After reports whether boards that run old accept r.
+func (r *Release) After(old *Release) bool { return r.Statement.After(&old.Statement) }
 
 // A Channel is a name that boards follow.
 type Channel struct {

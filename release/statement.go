@@ -117,6 +117,12 @@ func (r *reader) pin() (Pin, error) {
 	return p, nil
 }
 
+// After reports whether boards that run old accept s: a later keyset goes before a
+// higher version.
+func (s *Statement) After(old *Statement) bool {
+	return s.Keyset > old.Keyset || s.Keyset == old.Keyset && s.Version > old.Version
+}
+
 // check is what both a reader and a writer ask of the values.
 func (s *Statement) check() error {
 	if err := checkText("app", s.App); err != nil {

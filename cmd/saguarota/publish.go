@@ -139,7 +139,7 @@ func heldBefore(ctx context.Context, client *api.ClientWithResponses, s *release
 	}
 	for _, r := range *releases.JSON200 {
 		if r.Version == held && !r.Withdrawn {
-			newer = r.Keyset > s.Keyset || r.Keyset == s.Keyset && r.Version > s.Version
+			newer = (&release.Statement{Keyset: r.Keyset, Version: r.Version}).After(s)
 		}
 	}
 	return held, newer, nil
