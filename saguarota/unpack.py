@@ -49,23 +49,23 @@ class _Target:
         self._ota = ota
         self._link = link
         self._fat = case_blind(ota.backup_dir)
-        self._made = None  # what was made last, and how much of it: on FAT its size does not tell
+        self._made = (None, 0)  # what this run made last, and how much of it
 
     def _part(self, path, start, size, total):
         """Open a file to write at start; None where it is not that far."""
-        if start and not (self._made == (path, start) if self._fat else _size(path) >= start):
-            return None
-        if not self._fat:
-            # What is there already of this part is of a run that was stopped within it.
-            f = open(path, "r+b" if start else "wb")
-            f.seek(start)
-            return f
-        if total < 0:
+        if start:
+            made, n = self._made
+            if made == path:
+                if n != start:
+                    return None
+            elif self._fat or _size(path) < start:
+                return None  # on FAT its size does not tell
+        if self._fat and total < 0:
             return None  # nobody knows whether it goes on
         f = open(path, "r+b" if start else "wb")
         if start:
-            f.seek(start)
-        elif size < total:
+            f.seek(start)  # not to its end: another run may have been stopped within this part
+        elif self._fat and size < total:
             extend(f, total)
         self._made = (path, start + size)
         return f
@@ -99,10 +99,7 @@ class _Manifest(_Target):
         return _open(self._ota.local_manifest_file) if kind == 2 else None
 
     def end(self, index, whole):
-        if self._fat:
-            self.done = self._made == (self.path, self._size)
-        else:
-            self.done = _size(self.path) == self._size
+        self.done = self._made == (self.path, self._size)
 
 
 class _Files(_Target):
@@ -175,7 +172,7 @@ class _Files(_Target):
 
     def end(self, index, whole):
         if not whole:
-            self._made = None
+            self._made = (None, 0)
             remove(staged_path(self._ota, self._line[1]))
 
 
